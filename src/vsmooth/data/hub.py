@@ -1,0 +1,56 @@
+"""Image classification data sets of the Hugging Face Hub, through `datasets`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vsmooth.data.extras import import_extra
+from vsmooth.data.images import Dataset, ImageSet
+from vsmooth.data.table import class_names, make_image_set, pick_columns
+
+SPLITS = {"train": ("train",), "test": ("test", "validation", "valid", "val")}
+
+
+def load_hub(name: str) -> Dataset:
+    """Load "owner/name": splits train and test (or validation), columns image and label.
+
+    Errors: ValueError when the Hub has no such data set, cannot be reached, or the layout differs.
+    """
+    datasets = import_extra("datasets", f"the Hub data set {name!r}")
+    try:
+        loaded = datasets.load_dataset(name)
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:  # whatever the network, the Hub client or a remote file may raise
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(
+            f"cannot load {name!r} from the Hugging Face Hub: {reason}; check the name and the network, "
+            "or give a folder of parquet or image files instead"
+        ) from error
+    splits = {split: _pick_split(loaded, split, name) for split in SPLITS}
+    sets = {split: _read_split(part, f"hub:{name}, split {split}") for split, part in splits.items()}
+    classes = class_names(_label_names(splits["train"]), sets["train"].labels, sets["test"].labels)
+    return Dataset(name, classes, sets["train"], sets["test"])
+
+
+def _pick_split(loaded: Any, split: str, name: str) -> Any:
+    for candidate in SPLITS[split]:
+        if candidate in loaded:
+            return loaded[candidate]
+    looked_for = ", ".join(SPLITS[split])
+    raise ValueError(f"hub:{name} has no {split} split: looked for {looked_for}; has {', '.join(loaded)}")
+
+
+def _read_split(part: Any, where: str) -> ImageSet:
+    datasets = import_extra("datasets", "a Hub data set")
+    image, label = pick_columns(part.column_names, where)
+    if not isinstance(part.features[image], datasets.Image):
+        raise ValueError(f"{where}: column {image!r} must be an Image feature, got {part.features[image]}")
+    # Undecoded, so that the pixels come from the same decoder as those of every other source.
+    encoded = part.cast_column(image, datasets.Image(decode=False))
+    return make_image_set(list(encoded[image]), encoded[label], where)
+
+
+def _label_names(part: Any) -> list[str] | None:
+    _, label = pick_columns(part.column_names, "train")
+    return getattr(part.features[label], "names", None)

@@ -1,0 +1,81 @@
+"""One line for every kind of data: `load_dataset(source)`."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+
+from vsmooth.data import embedded
+from vsmooth.data.folder import SPLIT_FOLDERS, find_split_folder, load_folder
+from vsmooth.data.hub import load_hub
+from vsmooth.data.images import Dataset
+from vsmooth.data.parquet import SPLIT_PREFIXES, find_split_files, load_parquet
+from vsmooth.data.torchvision_sets import TORCHVISION_SETS, load_torchvision
+
+EMBEDDED = ("embedded", embedded.NAME)
+HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+
+
+def list_sources() -> dict[str, str]:
+    """The names that `load_dataset` knows, each with one line on what it is."""
+    own = "shipped with vsmooth: 6,000 + 2,000 grey 28x28, 10 classes of clothes (a tenth of Fashion-MNIST)"
+    sources = {EMBEDDED[0]: own, EMBEDDED[1]: f"the same as {EMBEDDED[0]!r}"}
+    return sources | {name: f"torchvision: {entry.description}" for name, entry in TORCHVISION_SETS.items()}
+
+
+def load_dataset(source: str) -> Dataset:
+    """Load a data set from whatever `source` names.
+
+    - "embedded" (or "fashion-mnist-subset"): the set shipped with the package;
+    - "cifar10", "cifar100", "svhn", "mnist", "fashion-mnist": torchvision, kept in $VSMOOTH_DATA or
+      ~/.cache/vsmooth;
+    - a folder of `train*.parquet` and `test*.parquet`, or of `train/<class>/x.png` and `test/<class>/x.png`;
+    - "hub:owner/name", or "owner/name" where no such folder exists: the Hugging Face Hub.
+
+    A name goes before a folder of the same name; write "./cifar10" for the folder.
+    Errors: ValueError that says what was looked for and where; ModuleNotFoundError for a missing package.
+    """
+    if source in EMBEDDED:
+        return embedded.load_embedded()
+    if source in TORCHVISION_SETS:
+        return load_torchvision(source)
+    if source.startswith("hub:"):
+        return _load_hub_name(source)
+    path = Path(source).expanduser().absolute()
+    if source and path.is_dir():
+        return _load_directory(path)
+    if HUB_NAME.fullmatch(source):
+        return load_hub(source)
+    raise ValueError(_unknown_source(source, path))
+
+
+def _load_hub_name(source: str) -> Dataset:
+    name = source.removeprefix("hub:")
+    if not HUB_NAME.fullmatch(name):
+        raise ValueError(f"{source!r} is not a Hub name; write it as hub:owner/name")
+    return load_hub(name)
+
+
+def _load_directory(path: Path) -> Dataset:
+    if any(find_split_files(path, split) for split in SPLIT_PREFIXES):
+        return load_parquet(path)
+    if any(find_split_folder(path, split) for split in SPLIT_FOLDERS):
+        return load_folder(path)
+    found = sorted(entry.name for entry in path.iterdir())
+    raise ValueError(
+        f"{path} holds no data set: looked for train*.parquet and test*.parquet in it and in its data/, and "
+        f"for train/<class>/*.png and test/<class>/*.png; found {', '.join(found[:8]) or 'nothing'}"
+    )
+
+
+def _unknown_source(source: str, path: Path) -> str:
+    names = list(list_sources())
+    close = difflib.get_close_matches(source.lower(), names, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    if source and path.exists():
+        return f"data source {source!r} is a file ({path}); give the folder that holds the splits"
+    return (
+        f"unknown data source {source!r}: {hint}Looked for a name ({', '.join(names)}), a folder {path}, "
+        "and a Hub name owner/name"
+    )

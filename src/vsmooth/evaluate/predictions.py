@@ -1,0 +1,89 @@
+"""The logits and labels of one split: what every evaluator and report reads, in memory or as an npz file."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vsmooth.metrics.inputs import check_labels
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Logits (N, K) float32 of the real classes and labels (N,) int64, on the CPU.
+
+    ValueError for shapes that do not fit, K < 2, no samples, NaN or infinite logits, and labels outside
+    0..K-1.
+    """
+
+    logits: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.logits.shape)
+        if len(shape) != 2 or shape[0] < 1 or shape[1] < 2 or not self.logits.is_floating_point():
+            raise ValueError(
+                f"logits must be floating point (N, K), N >= 1 and K >= 2, got {shape} of {self.logits.dtype}"
+            )
+        broken = ~self.logits.isfinite().all(1)
+        if broken.any():
+            first = int(broken.nonzero()[0])
+            raise ValueError(f"logits of sample {first} hold NaN or Inf; has training diverged?")
+        check_labels(self.labels, *shape)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def probabilities(self) -> Tensor:
+        """softmax(logits), (N, K) float64."""
+        return self.logits.double().softmax(1)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write an npz with `logits` and `labels`; the file at `path` is the old one or the whole new one."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            with open(partial, "wb") as file:
+                np.savez(file, logits=self.logits.numpy(), labels=self.labels.numpy())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Predictions:
+        """Read what `save` wrote; ValueError naming the file if it is missing, damaged or something else."""
+        path = Path(path)
+        arrays = _read_arrays(path)
+        missing = {"logits", "labels"} - arrays.keys()
+        if missing:
+            raise ValueError(f"{path} has no array {sorted(missing)[0]!r}, only {sorted(arrays)}")
+        try:
+            logits = torch.from_numpy(arrays["logits"])
+            labels = torch.from_numpy(arrays["labels"])
+            return cls(logits.float() if logits.is_floating_point() else logits, labels)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}: {error}") from error
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise ValueError(f"there is no predictions file at {path}")
+    try:
+        content = np.load(path, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            raise ValueError("a single array, not an npz archive")
+        with content:
+            return {name: content[name] for name in content.files}
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} is not a readable npz of predictions: {error}") from error

@@ -1,0 +1,218 @@
+"""Label schemes: how much confidence each class is asked for."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+_SUM_TOLERANCE = 1e-3
+_SUM_TOLERANCE_HALF = 2e-2
+
+
+def check_probabilities(targets: Tensor, num_classes: int, class_dim: int = 1) -> None:
+    """Raise ``ValueError`` unless ``targets`` are distributions over ``num_classes`` along ``class_dim``."""
+    if targets.shape[class_dim] != num_classes:
+        raise ValueError(
+            f"probability targets have {targets.shape[class_dim]} columns, expected one per real class: {num_classes}"
+        )
+    tolerance = _SUM_TOLERANCE_HALF if targets.dtype.itemsize == 2 else _SUM_TOLERANCE
+    sums = targets.detach().sum(class_dim, dtype=torch.promote_types(targets.dtype, torch.float32))
+    worst = (sums - 1).abs().max() if sums.numel() else sums.new_zeros(())
+    if not worst <= tolerance:  # also true for NaN
+        raise ValueError(
+            f"probability targets must sum to 1 over the classes; a row is off by {worst.item():.4g}: normalise them"
+        )
+    if targets.detach().amin() < 0:
+        raise ValueError(f"probability targets must not be negative, got {targets.min().item():.4g}")
+
+
+def check_index_targets(targets: Tensor, num_classes: int, ignore_index: int | None = None) -> None:
+    """Raise ``ValueError`` naming the value unless all indices are in ``0 .. num_classes - 1`` (or ignored)."""
+    used = targets if ignore_index is None else targets[targets != ignore_index]
+    if used.numel() == 0:
+        return
+    low, high = (int(v) for v in used.aminmax())
+    if low < 0 or high >= num_classes:
+        allowed = "" if ignore_index is None else f" (or ignore_index={ignore_index})"
+        raise ValueError(
+            f"target {low if low < 0 else high} is out of range: class indices must be in "
+            f"0..{num_classes - 1}{allowed}; check num_classes={num_classes} or the labels"
+        )
+
+
+def check_num_classes(num_classes: int) -> None:
+    """Raise ``ValueError`` unless there are at least two real classes."""
+    if num_classes < 2:
+        raise ValueError(f"num_classes must be at least 2, got {num_classes}")
+
+
+@dataclass(frozen=True)
+class LabelScheme(ABC):
+    """A target distribution over C classes: ``(1 - alpha) * y`` plus ``alpha`` spread over a smoothing set S."""
+
+    alpha: float = 0.0
+    name: ClassVar[str]
+    short_name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.alpha, bool) or not isinstance(self.alpha, int | float) or not 0 <= self.alpha <= 1:
+            raise ValueError(f"alpha must be a number in [0, 1], got {self.alpha!r}")
+
+    @abstractmethod
+    def smoothing_slice(self, num_classes: int, width: int) -> slice:
+        """The classes of S among ``width`` outputs; ``ValueError`` if ``width`` does not fit the scheme."""
+
+    @abstractmethod
+    def width(self, num_classes: int) -> int:
+        """Number of outputs C that a model trained with this scheme has."""
+
+    def smoothing_weights(self, size: int) -> tuple[float, ...] | None:
+        """How alpha is spread over the ``size`` classes of S; ``None`` means uniformly."""
+        return None
+
+    def encode(self, targets: Tensor, num_classes: int) -> Tensor:
+        """Soft targets ``(1 - alpha) * y + alpha * u_S``.
+
+        Args:
+            targets: class indices (N,), any integer dtype, or probabilities (N, K), floating point.
+            num_classes: K, the number of real classes.
+
+        Returns:
+            (N, C) probabilities, rows sum to 1; float32 for index targets, else the dtype of ``targets``.
+
+        Raises:
+            ValueError: an index outside 0..K-1, float indices, rows that do not sum to 1, or the wrong shape.
+
+        Limits: ``alpha = 0`` gives the one-hot (or given) distribution padded with zeros; ``alpha = 1`` gives
+        the uniform distribution over S whatever the class. The losses never build this tensor; it is here for
+        inspection, for tests and for losses of your own.
+        """
+        y = _as_probabilities(targets, num_classes)
+        encoded = y.new_zeros(len(y), self.width(num_classes))
+        encoded[:, :num_classes] = y * (1 - self.alpha)
+        members = self.smoothing_slice(num_classes, encoded.shape[1])
+        size = members.stop - members.start
+        if size:
+            weights = self.smoothing_weights(size)
+            encoded[:, members] += self.alpha * (1 / size if weights is None else encoded.new_tensor(weights))
+        return encoded
+
+
+def _as_probabilities(targets: Tensor, num_classes: int) -> Tensor:
+    check_num_classes(num_classes)
+    if targets.is_floating_point():
+        if targets.ndim != 2:
+            raise ValueError(
+                f"floating-point targets are read as (N, K) probabilities, got shape {tuple(targets.shape)}; "
+                "class indices must be integers: use targets.long()"
+            )
+        check_probabilities(targets, num_classes)
+        return targets
+    if targets.ndim != 1 or targets.dtype == torch.bool:
+        raise ValueError(f"index targets must be integers of shape (N,), got {targets.dtype} {tuple(targets.shape)}")
+    check_index_targets(targets, num_classes)
+    return torch.nn.functional.one_hot(targets.long(), num_classes).float()
+
+
+@dataclass(frozen=True)
+class OneHot(LabelScheme):
+    """All confidence on the true class: ``alpha = 0`` and S is empty."""
+
+    name: ClassVar[str] = "one-hot"
+    short_name: ClassVar[str] = "one-hot"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.alpha != 0:
+            raise ValueError(f"one-hot labels have alpha 0, got {self.alpha}; use LabelSmoothing or VirtualSmoothing")
+
+    def width(self, num_classes: int) -> int:
+        return num_classes
+
+    def smoothing_slice(self, num_classes: int, width: int) -> slice:
+        _check_plain_width(self, num_classes, width)
+        return slice(0, 0)
+
+
+@dataclass(frozen=True)
+class LabelSmoothing(LabelScheme):
+    """``(1 - alpha) * y + alpha / K`` on the K real classes (Szegedy et al. 2016; the paper's Eq. 1)."""
+
+    name: ClassVar[str] = "label-smoothing"
+    short_name: ClassVar[str] = "LS"
+
+    def width(self, num_classes: int) -> int:
+        return num_classes
+
+    def smoothing_slice(self, num_classes: int, width: int) -> slice:
+        _check_plain_width(self, num_classes, width)
+        return slice(0, num_classes)
+
+
+def _check_plain_width(scheme: LabelScheme, num_classes: int, width: int) -> None:
+    if width != num_classes:
+        raise ValueError(
+            f"logits have {width} classes, but {scheme.name} labels with num_classes={num_classes} need exactly "
+            f"{num_classes}; a model with virtual classes wants VirtualSmoothing"
+        )
+
+
+@dataclass(frozen=True)
+class VirtualSmoothing(LabelScheme):
+    """``(1 - alpha) * y`` on the K real classes and ``alpha`` spread over V virtual ones (the paper's Eq. 3).
+
+    Args:
+        alpha: total confidence of the virtual classes, in [0, 1], both ends allowed.
+        num_virtual: V. ``None`` means V = K when encoding; a loss then takes V from the width of the logits.
+        distribution: V non-negative numbers that sum to 1, the share of each virtual class (the paper's
+            ablation); ``None`` is uniform, alpha / V each.
+
+    Limits: ``alpha = 0`` is cross entropy over K + V logits with hard labels.
+    Source: "Training Deep Neural Networks with Virtual Smoothing Classes", AAAI 2025, Sec. 3.1.
+    """
+
+    num_virtual: int | None = None
+    distribution: tuple[float, ...] | None = None
+    name: ClassVar[str] = "virtual-smoothing"
+    short_name: ClassVar[str] = "VS"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_virtual is not None and (isinstance(self.num_virtual, bool) or self.num_virtual < 1):
+            raise ValueError(f"num_virtual must be at least 1 (or None for V = K), got {self.num_virtual}")
+        if self.distribution is not None:
+            object.__setattr__(self, "distribution", tuple(float(share) for share in self.distribution))
+            self._check_distribution(self.distribution)
+
+    def _check_distribution(self, shares: tuple[float, ...]) -> None:
+        if not shares or not all(share >= 0 for share in shares) or not math.isclose(sum(shares), 1, abs_tol=1e-6):
+            raise ValueError(
+                f"distribution must be non-negative and sum to 1, got {len(shares)} numbers summing to {sum(shares):g}"
+            )
+        if self.num_virtual is not None and len(shares) != self.num_virtual:
+            raise ValueError(f"distribution has {len(shares)} numbers for num_virtual={self.num_virtual}")
+
+    def _fixed_virtual(self) -> int | None:
+        return self.num_virtual if self.distribution is None else len(self.distribution)
+
+    def width(self, num_classes: int) -> int:
+        return num_classes + (self._fixed_virtual() or num_classes)
+
+    def smoothing_slice(self, num_classes: int, width: int) -> slice:
+        fixed = self._fixed_virtual()
+        if (width != num_classes + fixed) if fixed else (width <= num_classes):
+            fits = f"exactly {num_classes + fixed}" if fixed else f"more than {num_classes}, {2 * num_classes} for V = K"
+            raise ValueError(
+                f"logits have {width} classes, but virtual smoothing with num_classes={num_classes} and "
+                f"num_virtual={fixed} needs {fits}; widen the model with add_virtual_classes(model) and, in eval "
+                "mode, ask for all logits with all_logits(model)"
+            )
+        return slice(num_classes, width)
+
+    def smoothing_weights(self, size: int) -> tuple[float, ...] | None:
+        return self.distribution

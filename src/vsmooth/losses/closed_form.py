@@ -1,0 +1,164 @@
+"""The closed form as one differentiable operation that keeps a single logits-sized buffer."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+# Blocks of this many logits stay in a CPU core's cache between the passes over them. An accelerator is best
+# served by one block, and a compiler fuses the passes by itself.
+_BLOCK_ELEMENTS = 1 << 18
+
+
+class ClosedForm(NamedTuple):
+    """K, alpha and the slice ``start:stop`` of the smoothing set S (empty for one-hot)."""
+
+    num_classes: int
+    alpha: float
+    start: int
+    stop: int
+
+
+class Inputs(NamedTuple):
+    """The tensors of one call; a block is the same tuple with fewer rows."""
+
+    logits: Tensor  # (N, C)
+    target: Tensor  # (N,) int64 indices or (N, K) weighted probabilities
+    true_scale: Tensor | None  # (N,)
+    rest_scale: Tensor | None  # (N,)
+    shares: Tensor | None  # (|S|,)
+
+    def rows(self, rows: slice) -> Inputs:
+        z, y, true, rest, shares = self
+        return Inputs(z[rows], y[rows], true if true is None else true[rows], rest if rest is None else rest[rows], shares)
+
+
+def closed_form(
+    logits: Tensor,
+    target: Tensor,
+    form: ClosedForm,
+    true_scale: Tensor | None = None,
+    rest_scale: Tensor | None = None,
+    shares: Tensor | None = None,
+) -> Tensor:
+    """Per-row loss ``-(1 - alpha) * s_i * <y_i, logp_i> - alpha * r_i * <u, logp_i[S]>``, shape (N,).
+
+    Args:
+        logits: (N, C).
+        target: indices (N,) int64 or weighted probabilities (N, K).
+        form: the scheme's numbers.
+        true_scale: s, (N,), for index targets; ``None`` is 1.
+        rest_scale: r, (N,); ``None`` is 1.
+        shares: u, (|S|,); ``None`` is uniform, 1 / |S|.
+    """
+    inputs = Inputs(logits, target, true_scale, rest_scale, shares)
+    if is_transformed():  # vmap, jvp, hessian ...: torch differentiates the plain operations
+        return _block_loss(inputs, form)
+    loss: Tensor = _Operation.apply(*inputs, form)
+    return loss
+
+
+def is_transformed() -> bool:
+    """Whether a ``torch.func`` transform is active: then no value can be read. torch has no public way to ask."""
+    return torch._C._are_functorch_transforms_active()
+
+
+class _Operation(torch.autograd.Function):
+    """Keeps the logits it was given; backward makes the one logits-sized buffer, the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> Tensor:
+        inputs, ctx.form = Inputs(*arguments[:5]), arguments[5]
+        normaliser = _normaliser(inputs.logits) if torch.compiler.is_compiling() else (None, None)
+        ctx.save_for_backward(*inputs, *normaliser)
+        parts = [_block_loss(inputs.rows(rows), ctx.form) for rows in _blocks(inputs.logits)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        *tensors, peak, log_sum = ctx.saved_tensors
+        inputs, grad, logits = Inputs(*tensors), grad.unsqueeze(1), tensors[0]
+        blocks = _blocks(logits)
+        if peak is not None:
+            softmax = (logits.to(peak.dtype) - peak - log_sum).exp()
+            return _block_gradient(inputs, softmax, grad, ctx.form).to(logits.dtype), *(None,) * 5
+        if len(blocks) == 1 or torch.is_grad_enabled():  # the latter: a second derivative will be asked for
+            return _block_gradient(inputs, _softmax(logits), grad, ctx.form).to(logits.dtype), *(None,) * 5
+        out = torch.empty_like(logits)
+        for rows in blocks:
+            out[rows] = _block_gradient(inputs.rows(rows), _softmax(logits[rows]), grad[rows], ctx.form)
+        return out, *(None,) * 5
+
+
+def _blocks(logits: Tensor) -> list[slice]:
+    if torch.compiler.is_compiling() or logits.device.type != "cpu":
+        return [slice(None)]
+    size = max(1, _BLOCK_ELEMENTS // max(1, logits.shape[1]))
+    return [slice(start, start + size) for start in range(0, len(logits), size)] or [slice(None)]
+
+
+def _wide(logits: Tensor) -> torch.dtype:
+    return torch.promote_types(logits.dtype, torch.float32)
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    return torch.softmax(logits, 1, dtype=_wide(logits))
+
+
+def _normaliser(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Two numbers a row from which a compiler refills the softmax in one pass, instead of three."""
+    z = logits.to(_wide(logits))
+    peak = z.amax(1, keepdim=True)
+    return peak, (z - peak).exp().sum(1, keepdim=True).log()
+
+
+def _block_loss(block: Inputs, form: ClosedForm) -> Tensor:
+    log_p = torch.log_softmax(block.logits, 1, dtype=_wide(block.logits))
+    if block.target.is_floating_point():
+        true = (block.target * log_p[:, : form.num_classes]).sum(1)
+    else:
+        true = log_p.gather(1, block.target.unsqueeze(1)).squeeze(1)
+        true = true if block.true_scale is None else true * block.true_scale
+    loss = (form.alpha - 1) * true
+    if not _has_rest(form):
+        return loss
+    members = log_p[:, form.start : form.stop]
+    rest = members.mean(1) if block.shares is None else (members * block.shares).sum(1)
+    return loss - form.alpha * (rest if block.rest_scale is None else rest * block.rest_scale)
+
+
+def _block_gradient(block: Inputs, softmax: Tensor, grad: Tensor, form: ClosedForm) -> Tensor:
+    mass = _mass(block, form)
+    out = softmax * (grad * mass.unsqueeze(-1) if isinstance(mass, Tensor) else grad * mass)
+    if _has_rest(form):
+        scale = grad if block.rest_scale is None else grad * block.rest_scale.unsqueeze(1)
+        share = 1 / (form.stop - form.start) if block.shares is None else block.shares
+        out[:, form.start : form.stop] -= scale * (form.alpha * share)
+    if block.target.is_floating_point():
+        out[:, : form.num_classes] -= grad * (1 - form.alpha) * block.target
+        return out
+    true = grad * (1 - form.alpha)
+    true = true if block.true_scale is None else true * block.true_scale.unsqueeze(1)
+    if torch.compiler.is_compiling():  # a comparison fuses into the same pass; a scatter would not
+        columns = torch.arange(out.shape[1], device=out.device)
+        return out - torch.where(columns == block.target.unsqueeze(1), true, 0)
+    return out.scatter_add_(1, block.target.unsqueeze(1), -true)
+
+
+def _has_rest(form: ClosedForm) -> bool:
+    return form.alpha > 0 and form.stop > form.start
+
+
+def _mass(block: Inputs, form: ClosedForm) -> Tensor | float:
+    """What the target of each row sums to: 1, or less simple with weights."""
+    true: Tensor | float = 1 - form.alpha
+    if block.target.is_floating_point():
+        true = true * block.target.sum(1)
+    elif block.true_scale is not None:
+        true = true * block.true_scale
+    if not _has_rest(form):
+        return true
+    rest: Tensor | float = form.alpha if block.shares is None else form.alpha * block.shares.sum()
+    return true + (rest if block.rest_scale is None else rest * block.rest_scale)

@@ -1,0 +1,249 @@
+"""The one loss: cross entropy against one-hot, label-smoothing or virtual-smoothing labels, in closed form.
+
+With S the smoothing set of the scheme, y the target over the K real classes and u the distribution over S,
+
+    loss = logsumexp(z) - (1 - alpha) * <y, z_real> - alpha * <u, z_S>
+    d loss / d z = softmax(z) - (1 - alpha) * y - alpha * u
+
+so the (N, K + V) target is never built.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from vsmooth.labels import (
+    LabelScheme,
+    VirtualSmoothing,
+    check_index_targets,
+    check_num_classes,
+    check_probabilities,
+)
+from vsmooth.losses.closed_form import ClosedForm, closed_form, is_transformed
+from vsmooth.losses.table import table_loss
+
+Reduction = Literal["none", "mean", "sum"]
+
+
+def smoothed_cross_entropy(
+    logits: Tensor,
+    targets: Tensor,
+    scheme: LabelScheme,
+    num_classes: int,
+    *,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """Cross entropy of ``logits`` against the labels that ``scheme`` makes of ``targets``.
+
+    ``loss_i = logsumexp(z_i) - (1 - alpha) * z_i[y_i] - alpha * <u, z_i[S]>``
+
+    Args:
+        logits: (N, C, d1, ...) or (C,); C = K for OneHot and LabelSmoothing, K + V for VirtualSmoothing, where V
+            is read from the width. float16 and bfloat16 are accumulated in float32.
+        targets: class indices (N, d1, ...), integers, or probabilities over the real classes (N, K, d1, ...),
+            floating point, for instance from mixup or CutMix.
+        scheme: the label scheme.
+        num_classes: K, the number of real classes.
+        weight: rescaling per class. (K,): as in ``torch.nn.functional.cross_entropy``; a virtual class takes the
+            weight of the sample's true class, so that weighting leaves alpha as it is. (K + V,): torch's meaning
+            for K + V classes, each virtual class with its own weight.
+        ignore_index: index targets of this value add nothing to the loss or its gradient (index targets only).
+        reduction: "none" (shape of the targets without the class dimension), "sum", or "mean": over the samples
+            that are not ignored, weighted by the weight of their class; for probability targets over all samples.
+            As in torch, the mean over no sample is NaN.
+
+    Returns:
+        The loss, float32 for half-precision logits, else the dtype of ``logits``.
+
+    Raises:
+        ValueError: a width that does not fit the scheme, a target out of range, float indices, probabilities that
+            do not sum to 1, a weight of another length. On an accelerator the values of the targets are not
+            checked (it would stall the device), only their shapes and dtypes.
+
+    Limits: ``LabelSmoothing(a)`` equals ``F.cross_entropy(..., label_smoothing=a)``; ``VirtualSmoothing(0)`` is cross
+    entropy over K + V logits; all equal ``F.cross_entropy(logits, scheme.encode(targets, K))``.
+    Source: the paper (AAAI 2025), Eq. 4.
+    """
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
+    if logits.ndim == 1:
+        one = smoothed_cross_entropy(
+            logits[None], targets[None], scheme, num_classes, weight=weight, ignore_index=ignore_index, reduction="none"
+        )
+        return one.squeeze(0)
+    _check_shapes(logits, targets, num_classes)
+    members = scheme.smoothing_slice(num_classes, logits.shape[1])
+    by_index = not targets.is_floating_point()
+    if weight is None and by_index and logits.ndim == 2:
+        loss = table_loss(logits, targets, scheme, num_classes, ignore_index, reduction)
+        if loss is not None:
+            return loss
+    rows = _rows(logits)
+    flat = targets.reshape(-1).long() if by_index else _rows(targets)
+    if not torch.compiler.is_compiling() and flat.device.type == "cpu" and not is_transformed():
+        check_index_targets(flat, num_classes, ignore_index) if by_index else check_probabilities(flat, num_classes)
+    form = ClosedForm(num_classes, scheme.alpha, members.start, members.stop)
+    per_row, divisor = _weighted(rows, flat, scheme, form, weight, ignore_index)
+    return _reduce(per_row, divisor, reduction, (logits.shape[0], *logits.shape[2:]))
+
+
+def virtual_smoothing_loss(
+    logits: Tensor,
+    targets: Tensor,
+    num_classes: int,
+    alpha: float,
+    *,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """``smoothed_cross_entropy`` with ``VirtualSmoothing(alpha)``; V is the width of the logits minus K."""
+    return smoothed_cross_entropy(
+        logits,
+        targets,
+        VirtualSmoothing(alpha),
+        num_classes,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+    )
+
+
+class SmoothedCrossEntropy(nn.Module):
+    """Module form of :func:`smoothed_cross_entropy`; arguments as there, ``weight`` is kept as a buffer."""
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        scheme: LabelScheme,
+        num_classes: int,
+        *,
+        weight: Tensor | None = None,
+        ignore_index: int = -100,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__()
+        check_num_classes(num_classes)
+        self.scheme, self.num_classes = scheme, num_classes
+        self.ignore_index, self.reduction = ignore_index, reduction
+        self.register_buffer("weight", weight)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return smoothed_cross_entropy(
+            logits,
+            targets,
+            self.scheme,
+            self.num_classes,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+        )
+
+    def extra_repr(self) -> str:
+        return f"{self.scheme}, num_classes={self.num_classes}, reduction={self.reduction!r}"
+
+
+class VirtualSmoothingLoss(SmoothedCrossEntropy):
+    """``SmoothedCrossEntropy(VirtualSmoothing(alpha, num_virtual), num_classes)`` in one word."""
+
+    def __init__(
+        self,
+        num_classes: int,
+        alpha: float,
+        num_virtual: int | None = None,
+        *,
+        weight: Tensor | None = None,
+        ignore_index: int = -100,
+        reduction: Reduction = "mean",
+    ) -> None:
+        scheme = VirtualSmoothing(alpha, num_virtual)
+        super().__init__(scheme, num_classes, weight=weight, ignore_index=ignore_index, reduction=reduction)
+
+
+def _check_shapes(logits: Tensor, targets: Tensor, num_classes: int) -> None:
+    check_num_classes(num_classes)
+    if not logits.is_floating_point():
+        raise ValueError(f"logits must be floating point, got {logits.dtype}")
+    places = (logits.shape[0], *logits.shape[2:])
+    if targets.is_floating_point():
+        wanted: tuple[int, ...] = (logits.shape[0], num_classes, *logits.shape[2:])
+        if targets.shape == places:
+            raise ValueError(f"class indices must be integers, got {targets.dtype}: use targets.long()")
+    elif targets.dtype == torch.bool or targets.is_complex():
+        raise ValueError(f"targets must be integer indices or floating-point probabilities, got {targets.dtype}")
+    else:
+        wanted = places
+    if targets.shape != wanted:
+        raise ValueError(
+            f"targets have shape {tuple(targets.shape)}, but logits {tuple(logits.shape)} with num_classes="
+            f"{num_classes} need {wanted}"
+        )
+
+
+def _rows(tensor: Tensor) -> Tensor:
+    return tensor if tensor.ndim == 2 else tensor.movedim(1, -1).reshape(-1, tensor.shape[1])
+
+
+def _weighted(
+    rows: Tensor,
+    targets: Tensor,
+    scheme: LabelScheme,
+    form: ClosedForm,
+    weight: Tensor | None,
+    ignore_index: int,
+) -> tuple[Tensor, Tensor | None]:
+    """Loss of each row and the divisor of the mean (``None``: the number of rows)."""
+    by_index = not targets.is_floating_point()
+    kept = targets != ignore_index if by_index else None
+    safe = targets.where(kept, 0) if kept is not None else targets
+    shares = _smoothing_shares(scheme, form, rows)
+    own: Tensor | None = None  # the weight of each row's true class
+    rest_scale = None
+    if weight is not None:
+        weight = _check_weight(weight, form.num_classes, rows)
+        real = weight[: form.num_classes]
+        if by_index:
+            own = real[safe]
+        else:
+            safe = targets * real
+            own = safe.sum(1)
+        if form.start and len(weight) == form.num_classes:
+            rest_scale = own
+        elif form.stop > form.start:
+            members = weight[form.start : form.stop]
+            shares = members * (1 / len(members) if shares is None else shares)
+    per_row = closed_form(rows, safe, form, own if by_index else None, rest_scale, shares)
+    if kept is None:
+        return per_row, None
+    per_row = per_row.where(kept, 0)
+    return per_row, (kept if own is None else own.where(kept, 0)).sum()
+
+
+def _smoothing_shares(scheme: LabelScheme, form: ClosedForm, rows: Tensor) -> Tensor | None:
+    shares = scheme.smoothing_weights(form.stop - form.start)
+    return None if shares is None else torch.tensor(shares, dtype=_wide(rows.dtype), device=rows.device)
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
+
+
+def _check_weight(weight: Tensor, num_classes: int, rows: Tensor) -> Tensor:
+    if weight.shape not in {(num_classes,), (rows.shape[1],)}:
+        wanted = sorted({num_classes, rows.shape[1]})
+        raise ValueError(f"weight has shape {tuple(weight.shape)}, expected one number per class: {wanted}")
+    return weight.to(rows.device, _wide(rows.dtype))
+
+
+def _reduce(per_row: Tensor, divisor: Tensor | None, reduction: Reduction, places: tuple[int, ...]) -> Tensor:
+    if reduction == "none":
+        return per_row.reshape(places)
+    if reduction == "sum":
+        return per_row.sum()
+    return per_row.mean() if divisor is None else per_row.sum() / divisor

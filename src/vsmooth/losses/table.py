@@ -1,0 +1,66 @@
+"""The loss for few classes on a CPU, where the time goes to launching operations, not to arithmetic.
+
+With W the (C, K) table whose column k is the label of class k, ``loss_i = -(log_softmax(z_i) @ W)[y_i]``: three
+operations with derivatives that torch already has. W is K columns, whatever the batch.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vsmooth.labels import LabelScheme, check_index_targets
+from vsmooth.losses.closed_form import is_transformed
+
+_MOST_CLASSES = 32
+_MOST_LOGITS = 1 << 15
+
+
+def table_loss(
+    logits: Tensor, targets: Tensor, scheme: LabelScheme, num_classes: int, ignore_index: int, reduction: str
+) -> Tensor | None:
+    """The unweighted loss of (N, C) logits and (N,) indices, or ``None`` where the closed form should be used."""
+    if not _is_worth_it(logits, num_classes):
+        return None
+    table = _label_table(scheme, num_classes, logits.shape[1], logits.dtype)
+    try:
+        loss = F.nll_loss(
+            torch.mm(torch.log_softmax(logits, 1), table),
+            targets if targets.dtype == torch.int64 else targets.long(),
+            ignore_index=ignore_index,
+            reduction=reduction,
+        )
+    except IndexError:
+        check_index_targets(targets, num_classes, ignore_index)
+        raise
+    # A logit of -inf (a masked class) times a zero of the table is NaN; the closed form never multiplies them.
+    return loss if reduction != "none" and loss.item() == loss.item() else None
+
+
+def _is_worth_it(logits: Tensor, num_classes: int) -> bool:
+    return (
+        num_classes <= _MOST_CLASSES
+        and not torch.compiler.is_compiling()
+        and logits.device.type == "cpu"
+        and logits.numel() <= _MOST_LOGITS
+        and logits.dtype in (torch.float32, torch.float64)
+        and not torch.is_autocast_enabled("cpu")
+        and torch.get_float32_matmul_precision() == "highest"
+        and not is_transformed()
+    )
+
+
+@lru_cache(maxsize=64)
+def _label_table(scheme: LabelScheme, num_classes: int, width: int, dtype: torch.dtype) -> Tensor:
+    table = torch.zeros(width, num_classes, dtype=dtype)
+    table.fill_diagonal_(1 - scheme.alpha)
+    members = scheme.smoothing_slice(num_classes, width)
+    size = members.stop - members.start
+    if size:
+        shares = scheme.smoothing_weights(size)
+        share = torch.full((size,), 1 / size, dtype=dtype) if shares is None else torch.tensor(shares, dtype=dtype)
+        table[members] += scheme.alpha * share.unsqueeze(1)
+    return table

@@ -1,0 +1,6 @@
+"""Training methods."""
+
+from vsmooth.methods.base import Loss, Method
+from vsmooth.methods.standard import Standard
+
+__all__ = ["Loss", "Method", "Standard"]

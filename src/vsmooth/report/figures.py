@@ -1,0 +1,264 @@
+"""Matplotlib figures from arrays; nothing here opens a window or reads a file."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vsmooth.report.reliability import Bins, Floats, Outcomes
+from vsmooth.report.style import Style, mix_with_white
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Box = tuple[float, float, float, float]  # left, bottom, right, top in pixels
+FEW_SAMPLES = 20  # a bin with fewer is drawn pale: its accuracy is mostly noise
+INK, GRID = "#333333", "#e3e3e3"
+HISTOGRAM_BINS = 20
+CORRECT, WRONG = "#009e73", "#a5437f"
+RC: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "vsmooth",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#8a8a8a",
+    "axes.labelcolor": INK,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.axisbelow": True,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "hatch.linewidth": 0.6,
+    "figure.facecolor": "white",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One label over the epochs: values (seeds, epochs)."""
+
+    name: str
+    style: Style
+    values: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """One label in the plane: one (x, y) per seed."""
+
+    name: str
+    style: Style
+    x: Floats
+    y: Floats
+
+
+@contextmanager
+def _figure(width: float, height: float, **grid: Any) -> Iterator[tuple[Figure, Any]]:
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(RC):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure, figure.subplots(**grid)
+
+
+def reliability_diagram(name: str, bins: Bins, style: Style, note: str = "") -> Figure:
+    """Accuracy by confidence bin against the diagonal, the gap hatched, the share of samples below."""
+    from matplotlib.ticker import PercentFormatter
+
+    centres, width = (bins.edges[:-1] + bins.edges[1:]) / 2, np.diff(bins.edges)
+    strength = np.where(bins.counts < FEW_SAMPLES, 0.35, 1.0)[bins.counts > 0]
+    full = bins.counts > 0
+    ratios = {"height_ratios": [3.4, 1]}
+    with _figure(3.4, 3.9, nrows=2, sharex=True, gridspec_kw=ratios) as (figure, (top, bottom)):
+        accuracy, confidence = bins.accuracy[full], bins.confidence[full]
+        bars = top.bar(centres[full], accuracy, width[full] * 0.92, color=style.colour)
+        gaps = top.bar(centres[full], confidence - accuracy, width[full] * 0.92, bottom=accuracy,
+                       facecolor="none", edgecolor="#c1272d", hatch="/////", linewidth=0.6)
+        for bar, gap, alpha in zip(bars, gaps, strength, strict=True):
+            bar.set_alpha(alpha)
+            gap.set_alpha(alpha)
+        top.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=(0, (4, 3)))
+        top.set(xlim=(0, 1), ylim=(0, 1), ylabel="Accuracy in the bin")
+        _titles(top, name, [(0.0, note, INK)])
+        bottom.bar(centres, bins.counts / max(bins.counts.sum(), 1), width * 0.92, color="#8a8a8a")
+        bottom.set(xlabel="Confidence of the prediction", ylabel="Samples")
+        bottom.yaxis.set_major_formatter(PercentFormatter(1, 0))
+        bottom.locator_params(axis="y", nbins=3)
+    return figure
+
+
+def _titles(axes: Axes, name: str, notes: Sequence[tuple[float, str, str]]) -> None:
+    lines = 1 + max(text.count("\n") for _, text, _ in notes)
+    axes.set_title(name, pad=6 + 12 * lines)
+    for x, text, colour in notes:
+        axes.text(x, 1.025, text, transform=axes.transAxes, va="bottom", fontsize=8.5, color=colour)
+
+
+def _shares(found: Outcomes) -> tuple[Floats, Floats]:
+    edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
+    right, wrong = (np.histogram(found.confidence[kept], edges)[0] for kept in (found.correct, ~found.correct))
+    return right / max(right.sum(), 1), wrong / max(wrong.sum(), 1)
+
+
+def tallest_share(found: Outcomes) -> float:
+    """The largest share that a confidence histogram of these outcomes shows."""
+    return max(float(shares.max()) for shares in _shares(found))
+
+
+def confidence_histogram(name: str, found: Outcomes, tallest: float | None = None) -> Figure:
+    """Confidence of right predictions upwards and of wrong ones downwards, each as a share of its own kind.
+
+    `tallest` fixes the height, so that panels side by side share one scale.
+    """
+    from matplotlib.ticker import FuncFormatter
+
+    edges, limit = np.linspace(0, 1, HISTOGRAM_BINS + 1), 1.05 * (tallest or tallest_share(found))
+    right, wrong = int(found.correct.sum()), int((~found.correct).sum())
+    with _figure(3.4, 2.9) as (figure, axes):
+        for shares, sign, colour, hatch in zip(_shares(found), (1, -1), (CORRECT, WRONG), ("", "///"), strict=True):
+            axes.bar(edges[:-1], sign * shares, 0.92 / HISTOGRAM_BINS, align="edge", color=colour, hatch=hatch,
+                     edgecolor="white", linewidth=0)
+        axes.axhline(0, color=INK, linewidth=0.8)
+        axes.set(xlim=(0, 1), ylim=(-limit, limit), xlabel="Confidence of the prediction",
+                 ylabel="Share of its kind")
+        _titles(axes, name, [(0.0, f"▲ right: {right:,}", "#00664a"), (0.42, f"▼ wrong: {wrong:,}", "#7d2b5e")])
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):.0%}"))
+    return figure
+
+
+def accuracy_against_ece(clouds: Sequence[Cloud]) -> Figure:
+    """A small point per seed and a large one for the mean; accuracy in percent, ECE as a fraction."""
+    with _figure(4.6, 3.4) as (figure, axes):
+        for cloud in clouds:
+            colour, marker = cloud.style.colour, cloud.style.marker
+            axes.scatter(cloud.x, cloud.y, s=22, marker=marker, facecolor=mix_with_white(colour, 0.5),
+                         edgecolor=colour, linewidth=0.7)
+            axes.scatter(cloud.x.mean(), cloud.y.mean(), s=90, marker=marker, color=colour,
+                         edgecolor="white", linewidth=1, zorder=3)
+        axes.grid(color=GRID, linewidth=0.7)
+        axes.margins(0.12)
+        axes.set(xlabel="Test ECE (lower is better)",
+                 ylabel="Test accuracy, % (higher is better)")
+        axes.set_xlim(left=max(0.0, axes.get_xlim()[0]))
+        _label_means(figure, axes, clouds)
+    return figure
+
+
+def _label_means(figure: Figure, axes: Axes, clouds: Sequence[Cloud]) -> None:
+    figure.draw_without_rendering()  # the layout must be settled before pixels can be compared
+    points = axes.transData.transform([xy for c in clouds for xy in zip(c.x, c.y, strict=True)])
+    means = axes.transData.transform([(c.x.mean(), c.y.mean()) for c in clouds])
+    placed = [_around(point, 4) for point in points] + [_around(point, 7) for point in means]
+    frame = axes.get_window_extent()
+    scale = figure.dpi / 72
+    for cloud, centre in zip(clouds, means, strict=True):
+        width, height = 7 * len(cloud.name) * scale, 12 * scale
+        best = min(_offsets(width / scale, height / scale),
+                   key=lambda o: _crowding(_box(centre, o, width, height, scale), placed, frame))
+        placed.append(_box(centre, best, width, height, scale))
+        axes.annotate(cloud.name, (cloud.x.mean(), cloud.y.mean()), best, textcoords="offset points",
+                      ha="center", va="center", color=cloud.style.text, fontweight="bold", fontsize=9.5)
+
+
+def _offsets(width: float, height: float) -> list[tuple[float, float]]:
+    near, far = width / 2 + 9, height / 2 + 8
+    ring = [(near, 0), (0, far), (-near, 0), (0, -far), (near, far), (-near, far), (near, -far), (-near, -far)]
+    return [(x * step, y * step) for step in (1.0, 1.7) for x, y in ring]
+
+
+def _around(point: Any, radius: float) -> Box:
+    return point[0] - radius, point[1] - radius, point[0] + radius, point[1] + radius
+
+
+def _box(centre: Any, offset: tuple[float, float], width: float, height: float, scale: float) -> Box:
+    x, y = centre[0] + offset[0] * scale, centre[1] + offset[1] * scale
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def _crowding(box: Box, placed: Sequence[Box], frame: Any) -> int:
+    hits = sum(box[0] < p[2] and p[0] < box[2] and box[1] < p[3] and p[1] < box[3] for p in placed)
+    outside = box[0] < frame.x0 or box[2] > frame.x1 or box[1] < frame.y0 or box[3] > frame.y1
+    return hits + 100 * outside
+
+
+def training_curves(curves: Sequence[Curve], ylabel: str, percent: bool = False) -> Figure:
+    """Mean over the seeds by epoch, their range shaded, each line named at its end."""
+    factor = 100 if percent else 1
+    with _figure(4.2, 3.2) as (figure, axes):
+        for curve in curves:
+            epochs = np.arange(1, curve.values.shape[1] + 1)
+            values = curve.values * factor
+            axes.plot(epochs, values.mean(axis=0), curve.style.line, color=curve.style.colour, linewidth=1.6,
+                      marker=curve.style.marker if len(epochs) == 1 else None)
+            axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=curve.style.colour,
+                              alpha=0.15, linewidth=0)
+        axes.grid(axis="y", color=GRID, linewidth=0.7)
+        axes.set(xlabel="Epoch", ylabel=ylabel)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.margins(x=0)
+        _label_ends(axes, curves, factor)
+    return figure
+
+
+def _label_ends(axes: Axes, curves: Sequence[Curve], factor: float) -> None:
+    ends = np.array([curve.values.mean(axis=0)[-1] * factor for curve in curves])
+    low, high = axes.get_ylim()
+    heights = spread(ends, 0.075 * (high - low))
+    heights -= max(0.0, float(heights.max()) - high)
+    for curve, end, height in zip(curves, ends, heights, strict=True):
+        epoch = curve.values.shape[1]
+        axes.annotate(curve.name, (epoch, end), (1.05, float((height - low) / (high - low))),
+                      textcoords="axes fraction", va="center", color=curve.style.text, fontweight="bold",
+                      annotation_clip=False,
+                      arrowprops={"arrowstyle": "-", "color": curve.style.colour, "linewidth": 0.7,
+                                  "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 0})
+
+
+def spread(values: npt.ArrayLike, gap: float) -> Floats:
+    """Heights near `values`, in the same order, at least `gap` apart and centred on the originals."""
+    wanted = np.asarray(values, dtype=np.float64)
+    order = np.argsort(wanted, kind="stable")
+    steps = np.arange(len(wanted)) * gap
+    # Distances of at least `gap` are a monotone fit once the gaps are taken out (pool adjacent violators).
+    blocks: list[list[float]] = []
+    for value in wanted[order] - steps:
+        blocks.append([float(value), 1.0])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            value, count = blocks.pop()
+            total = blocks[-1][1] + count
+            blocks[-1] = [(blocks[-1][0] * blocks[-1][1] + value * count) / total, total]
+    fitted = np.concatenate([np.full(int(count), value) for value, count in blocks]) + steps
+    found = np.empty_like(wanted)
+    found[order] = fitted
+    return found
+
+
+def to_svg(figure: Figure, title: str, prefix: str) -> str:
+    """The figure as inline SVG that scales with its container; `prefix` keeps ids unique on a page."""
+    from matplotlib import rc_context
+
+    buffer = io.StringIO()
+    with rc_context(RC):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", svg)
+    opening = svg[: svg.index(">")]
+    sized = re.sub(r' (width|height)="[^"]*"', "", opening)
+    named = sized.replace("<svg", f'<svg role="img" aria-label="{escape(title, quote=True)}"', 1)
+    return named + svg[len(opening) :]

@@ -1,0 +1,170 @@
+"""Checkpoints: safetensors and JSON, written atomically, the newest undamaged one is read back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+_KEPT = 2
+_FORMAT = 1
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint could not be written or does not fit; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Tensors by group ("model", "optimizer", "rng", ...) and plain values at one step."""
+
+    step: int
+    tensors: dict[str, dict[str, Tensor]]
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write ``folder/step-N`` whole or not at all, then drop all but the newest two.
+
+    Raises:
+        CheckpointError: the disk is full or the folder cannot be written; earlier checkpoints are left as they were.
+    """
+    final = folder / f"step-{checkpoint.step:08d}"
+    temporary = folder / f".{final.name}.partial"
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        digests = {group: _write_group(temporary, group, t) for group, t in checkpoint.tensors.items()}
+        state = {"format": _FORMAT, "step": checkpoint.step, "sha256": digests, "values": checkpoint.values}
+        _write_synced(temporary / "state.json", json.dumps(state).encode())
+        shutil.rmtree(final, ignore_errors=True)
+        os.replace(temporary, final)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        kept = _steps(folder)
+        left = f"the checkpoint of step {_step_of(kept[0])} is intact" if kept else "no earlier checkpoint exists"
+        raise CheckpointError(
+            f"cannot save a checkpoint in {folder}: {error}; {left}. Free space or fix permissions, then run the "
+            "same command again to resume"
+        ) from error
+    for old in _steps(folder)[_KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+    """The newest undamaged checkpoint, or ``None``, and a sentence for each damaged one that was passed over."""
+    warnings: list[str] = []
+    for path in _steps(folder):
+        try:
+            return _read(path), warnings
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            warnings.append(f"checkpoint {path} is damaged ({error}); falling back to the one before")
+    return None, warnings
+
+
+def load_weights(model: nn.Module, tensors: dict[str, Tensor], origin: str | Path) -> None:
+    """Load a state dict that must fit exactly.
+
+    Raises:
+        CheckpointError: missing or extra tensors, or another shape; the message names them.
+    """
+    own = model.state_dict()
+    missing, extra = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
+    reshaped = [
+        f"{name} {tuple(tensors[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in own.keys() & tensors.keys()
+        if tensors[name].shape != own[name].shape
+    ]
+    problems = [
+        f"{word} {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}"
+        for word, names in (("missing", missing), ("unexpected", extra), ("of another shape:", sorted(reshaped)))
+        if names
+    ]
+    if problems:
+        raise CheckpointError(f"{origin} does not fit this model: {'; '.join(problems)}; it is of another architecture")
+    model.load_state_dict(tensors)
+
+
+def save_weights(path: Path, tensors: dict[str, Tensor]) -> str:
+    """Write a safetensors file atomically and return its SHA-256."""
+    # Copies: tensors that share memory, or lie channels_last, cannot be stored as they are.
+    plain = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
+    temporary = path.with_name(f".{path.name}.partial")
+    save_file(plain, temporary)
+    digest = _sync_and_hash(temporary)
+    os.replace(temporary, path)
+    return digest
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file; :class:`CheckpointError` if it is missing or damaged."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"cannot read weights from {path}: {error}") from error
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state as flat tensors ``"<parameter>.<name>"`` (numbers become 0-dimensional tensors)."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{name}": torch.as_tensor(value)
+        for index, entries in state.items()
+        for name, value in entries.items()
+        if value is not None
+    }
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Undo :func:`optimizer_tensors`; hyper-parameters stay as the optimizer was built."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _write_group(folder: Path, group: str, tensors: dict[str, Tensor]) -> str:
+    return save_weights(folder / f"{group}.safetensors", tensors)
+
+
+def _read(path: Path) -> Checkpoint:
+    state = json.loads((path / "state.json").read_text())
+    if state["format"] != _FORMAT:
+        raise ValueError(f"format {state['format']}, expected {_FORMAT}")
+    tensors = {}
+    for group, digest in state["sha256"].items():
+        file = path / f"{group}.safetensors"
+        if hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+            raise ValueError(f"{file.name} is truncated or changed")
+        tensors[group] = load_file(file)
+    return Checkpoint(state["step"], tensors, state["values"])
+
+
+def _steps(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*"), reverse=True)
+
+
+def _step_of(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    _sync_and_hash(path)
+
+
+def _sync_and_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        return hashlib.sha256(file.read()).hexdigest()

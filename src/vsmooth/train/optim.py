@@ -1,0 +1,87 @@
+"""Optimizers and learning-rate schedules as values; the learning rate is a pure function of the step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How the weights are moved; the defaults are the usual ones for CIFAR networks."""
+
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = 0.1
+    """peak learning rate"""
+    schedule: Literal["one-cycle", "cosine", "step", "constant"] = "one-cycle"
+    """one-cycle: 20 %% linear rise, then cosine to 0; cosine: to 0; step: divided by 10 at each milestone"""
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    """for the step schedule, as fractions of the training (the paper: 100 and 150 of 200 epochs)"""
+    warmup: float = 0.0
+    """fraction of the training over which the learning rate first rises linearly from 0 (not for one-cycle)"""
+    momentum: float = 0.9
+    """SGD only"""
+    nesterov: bool = True
+    """SGD only"""
+    weight_decay: float = 5e-4
+    clip_norm: float | None = None
+    """largest L2 norm of the whole gradient"""
+    accumulate: int = 1
+    """batches whose gradients are averaged before a step"""
+    ema_decay: float | None = None
+    """keep an exponential moving average of the weights with this decay a step, and evaluate that"""
+
+    def __post_init__(self) -> None:
+        _check(self.learning_rate > 0, "learning_rate must be positive", self.learning_rate)
+        _check(self.weight_decay >= 0, "weight_decay must not be negative", self.weight_decay)
+        _check(0 <= self.momentum < 1, "momentum must be in [0, 1)", self.momentum)
+        _check(0 <= self.warmup < 1, "warmup must be a fraction in [0, 1)", self.warmup)
+        _check(self.accumulate >= 1, "accumulate must be at least 1", self.accumulate)
+        _check(self.clip_norm is None or self.clip_norm > 0, "clip_norm must be positive", self.clip_norm)
+        _check(self.ema_decay is None or 0 < self.ema_decay < 1, "ema_decay must be in (0, 1)", self.ema_decay)
+        inside = all(0 < m < 1 for m in self.milestones) and list(self.milestones) == sorted(self.milestones)
+        _check(inside, "milestones must be rising fractions in (0, 1)", self.milestones)
+
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        """The optimizer over all parameters that want a gradient."""
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        if self.optimizer == "adamw":
+            return torch.optim.AdamW(parameters, self.learning_rate, weight_decay=self.weight_decay)
+        nesterov = self.nesterov and self.momentum > 0
+        return torch.optim.SGD(
+            parameters, self.learning_rate, self.momentum, weight_decay=self.weight_decay, nesterov=nesterov
+        )
+
+    def learning_rate_at(self, step: int, total: int) -> float:
+        """Learning rate of optimizer step ``step`` of ``total`` (from 0)."""
+        done = (step + 1) / total if self.schedule == "one-cycle" else step / total
+        if self.schedule == "one-cycle":
+            return self.learning_rate * _one_cycle(done)
+        if done < self.warmup:
+            return self.learning_rate * (step + 1) / math.ceil(self.warmup * total)
+        if self.schedule == "cosine":
+            return self.learning_rate * _half_cosine((done - self.warmup) / (1 - self.warmup))
+        if self.schedule == "step":
+            passed = sum(step >= round(milestone * total) for milestone in self.milestones)
+            return self.learning_rate * float(0.1**passed)
+        return self.learning_rate
+
+
+_RISE = 0.2
+
+
+def _one_cycle(done: float) -> float:
+    return done / _RISE if done < _RISE else _half_cosine((done - _RISE) / (1 - _RISE))
+
+
+def _half_cosine(done: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _check(holds: bool, rule: str, value: object) -> None:
+    if not holds:
+        raise ValueError(f"{rule}, got {value}")

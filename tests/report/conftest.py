@@ -1,0 +1,81 @@
+"""A comparison made of seeded random logits: four labels, three seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vsmooth.experiments.record import Comparison, EpochRecord, RunRecord, write_record, write_summary
+from vsmooth.report.reliability import outcomes, reliability_bins
+
+SAMPLES, CLASSES = 1500, 10
+# label, alpha, signal, temperature: the temperature sets how confident the made-up network is
+CASES = (
+    ("one-hot", 0.0, 3.6, 0.62),
+    ("label-smoothing", 0.4, 3.75, 1.75),
+    ("virtual-smoothing", 0.1, 3.65, 0.85),
+    ("virtual-smoothing", 0.5, 3.7, 1.0),
+)
+
+
+def make_run(directory: Path, label: str, alpha: float, signal: float, temperature: float, seed: int) -> RunRecord:
+    rng = np.random.default_rng(seed)  # the same noise for every label: a paired design
+    own = np.random.default_rng([seed, 1 + int(alpha * 100)])
+    labels = np.random.default_rng(0).integers(0, CLASSES, SAMPLES)
+    logits = rng.normal(size=(SAMPLES, CLASSES)) + 0.3 * own.normal(size=(SAMPLES, CLASSES)) + signal * np.eye(CLASSES)[labels] * rng.uniform(0.2, 1.5, (SAMPLES, 1))
+    logits = (1.6 * logits / temperature).astype(np.float32)
+    folder = f"runs/{label}-{alpha:g}-{seed}"
+    (directory / folder).mkdir(parents=True)
+    np.savez(directory / folder / "predictions-test.npz", logits=logits, labels=labels)
+    metrics = scores(logits, labels)
+    history = tuple(
+        EpochRecord(e, 2.3 / e, 0.1, 2.0, 9000.0, metrics["accuracy"] * (1 - 0.5 / (e + 1)) + rng.normal() * 0.004,
+                    metrics["nll"] * (1 + 1.2 / e), metrics["ece"] * (1 + 0.6 / e), metrics["mean_confidence"])
+        for e in range(1, 16)
+    )
+    return RunRecord(label, alpha, 10 if label == "virtual-smoothing" else 0, seed, "embedded", "small", 15, 79_834,
+                     CLASSES, metrics, 24.5 + seed, 9100.0 - seed, history, folder)
+
+
+def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    exponentials = np.exp(logits.astype(np.float64))
+    soft = exponentials / exponentials.sum(1, keepdims=True)
+    found = outcomes(logits, labels)
+    bins = reliability_bins(found)
+    gaps = np.nan_to_num(np.abs(bins.accuracy - bins.confidence))
+    return {
+        "accuracy": float(found.correct.mean()),
+        "ece": float((gaps * bins.counts).sum() / len(labels)),
+        "nll": float(found.nll.mean()),
+        "brier": float(((soft - np.eye(CLASSES)[labels]) ** 2).sum(1).mean()),
+        "mean_confidence": float(found.confidence.mean()),
+    }
+
+
+@pytest.fixture
+def make_comparison(tmp_path: Path) -> Callable[..., Comparison]:
+    def make(seeds: int = 3, cases: tuple[tuple[str, float, float, float], ...] = CASES) -> Comparison:
+        runs = [make_run(tmp_path, *case, seed) for case in cases for seed in range(seeds)]
+        chosen = tuple({"alpha": a, "validation_nll": 0.5 - a / 10, "validation_accuracy": 0.8} for a in (0.1, 0.5))
+        runs = [replace(r, selected_from=chosen) if r.alpha == 0.5 else r for r in runs]
+        for run in runs:
+            write_record(run, tmp_path / run.folder)
+        environment = {"python": "3.12", "torch": "2.14", "vsmooth": "0.1", "commit": "abc1234", "device": "cpu",
+                       "precision": "fp32", "date": "2026-11-22"}
+        comparison = Comparison(tuple(runs), "vsmooth compare --labels one-hot ls:0.4 vs:0.1 vs:auto --seeds 3",
+                                environment, tuple("abcdefghij"), tmp_path)
+        write_summary(comparison, tmp_path)
+        return comparison
+
+    return make
+
+
+@pytest.fixture
+def comparison(make_comparison: Callable[..., Comparison]) -> Comparison:
+    return make_comparison()
+
+
