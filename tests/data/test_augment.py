@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 import torch
-from builders import make_images
+from data_builders import make_images
 from torch import Tensor
 from torch.nn import functional
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from builders import make_images, make_set
+from data_builders import make_images, make_set
 
 from vsmooth.data import Augmentation, Batch, Batches, ImageSet
 
@@ -123,7 +123,10 @@ def test_channels_last_changes_the_layout_only(channels: int, size: int) -> None
             {"batch_size": 5, "drop_last": True, "world_size": 2},
             "batch_size 5 must be a multiple of the 2 ranks; use 6",
         ),
-        ({"augmentation": Augmentation(6)}, "crop_padding=6 does not fit images of 6x6 pixels; use at most 5"),
+        (
+            {"augmentation": Augmentation(6)},
+            "crop_padding=6 does not fit images of 6x6 pixels; use at most 5",
+        ),
     ],
 )
 def test_bad_settings(options: dict[str, Any], message: str) -> None:

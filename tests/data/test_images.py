@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 import torch
-from builders import make_dataset, make_images, make_set
+from data_builders import make_dataset, make_images, make_set
 
 from vsmooth.data import Dataset, ImageSet
 

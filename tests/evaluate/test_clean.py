@@ -15,7 +15,9 @@ from vsmooth.evaluate import Predictions, evaluate_clean
 def test_by_hand() -> None:
     logits = torch.tensor([[0.8, 0.2], [0.8, 0.2], [0.3, 0.7], [0.8, 0.2]]).log()
     metrics = evaluate_clean(Predictions(logits, torch.tensor([0, 1, 1, 1])))
-    assert metrics.accuracy == 0.5 and metrics.samples == 4 and metrics.top5 is None
+    assert metrics.accuracy == 0.5
+    assert metrics.samples == 4
+    assert metrics.top5 is None
     assert metrics.nll == pytest.approx(-math.log(0.8 * 0.2 * 0.7 * 0.2) / 4)
     assert metrics.brier == pytest.approx((0.08 + 1.28 + 0.18 + 1.28) / 4)
     assert metrics.mean_confidence == pytest.approx(3.1 / 4)

@@ -29,7 +29,8 @@ def test_gathers_the_eval_mode_logits_in_order() -> None:
     torch.testing.assert_close(predictions.logits, expected)
     assert predictions.logits.dtype == torch.float32
     assert predictions.labels.tolist() == torch.cat([labels for _, labels in split]).tolist()
-    assert not predictions.logits.is_inference() and not predictions.logits.requires_grad
+    assert not predictions.logits.is_inference()
+    assert not predictions.logits.requires_grad
 
 
 def test_leaves_the_model_as_it_was() -> None:
@@ -53,7 +54,8 @@ def test_autocast_runs_in_the_named_dtype_and_returns_float32() -> None:
     model = linear_model()
     model[1].register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
     mixed = predict(model, batches(), autocast=torch.bfloat16)
-    assert set(seen) == {torch.bfloat16} and mixed.logits.dtype == torch.float32
+    assert set(seen) == {torch.bfloat16}
+    assert mixed.logits.dtype == torch.float32
     torch.testing.assert_close(mixed.logits, predict(model, batches()).logits, atol=0.03, rtol=0.03)
 
 

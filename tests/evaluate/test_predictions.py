@@ -20,8 +20,10 @@ def test_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "run" / "predictions-test.npz"
     example().save(path)
     loaded = Predictions.load(path)
-    assert torch.equal(loaded.logits, example().logits) and loaded.logits.dtype == torch.float32
-    assert torch.equal(loaded.labels, example().labels) and loaded.labels.dtype == torch.int64
+    assert torch.equal(loaded.logits, example().logits)
+    assert loaded.logits.dtype == torch.float32
+    assert torch.equal(loaded.labels, example().labels)
+    assert loaded.labels.dtype == torch.int64
     assert [entry.name for entry in path.parent.iterdir()] == ["predictions-test.npz"]
     with np.load(path) as archive:
         assert sorted(archive.files) == ["labels", "logits"]
@@ -50,7 +52,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no predictions file at .*absent.npz"):
+    with pytest.raises(ValueError, match=r"no predictions file at .*absent\.npz"):
         Predictions.load(tmp_path / "absent.npz")
 
 

@@ -68,7 +68,8 @@ def test_reliability_bins_by_hand() -> None:
     assert diagram.counts.tolist() == [0, 0, 1, 1, 1]
     assert diagram.accuracy[2:].tolist() == [1.0, 0.0, 1.0]
     assert diagram.confidence[2:].tolist() == pytest.approx([0.6, 0.7, 1.0])
-    assert diagram.accuracy[:2].isnan().all() and diagram.confidence[:2].isnan().all()
+    assert diagram.accuracy[:2].isnan().all()
+    assert diagram.confidence[:2].isnan().all()
 
 
 def test_scores_of_zero_and_one_and_edges_fall_in_closed_bins() -> None:

@@ -28,14 +28,16 @@ def test_resnet18_has_the_parameters_of_the_literature() -> None:
     assert 2.7e6 < count(resnet18(10, width=32)) < 2.9e6
 
 
-def test_small_is_small() -> None:
-    assert 75_000 < count(small(10)) < 90_000
+def test_small_has_75_thousand_parameters() -> None:
+    convolutions = 9 * (16 + 2 * 16 * 16 + (16 * 32 + 32 * 32) + (32 * 64 + 64 * 64))
+    assert count(small(10)) == convolutions + 2 * (3 * 16 + 2 * 32 + 2 * 64) + 64 * 10 + 10 == 75_002
 
 
 def test_the_classifier_is_fc() -> None:
     for name in list_models():
         network = build_model(name, 7).network
-        assert isinstance(network.fc, nn.Linear) and network.fc.out_features == 7
+        assert isinstance(network.fc, nn.Linear)
+        assert network.fc.out_features == 7
         assert list(network.children())[-1] is network.fc
 
 
@@ -43,7 +45,8 @@ def test_the_zero_padding_shortcut_by_hand() -> None:
     images = torch.arange(2 * 3 * 3, dtype=torch.float32).view(1, 2, 3, 3)
     out = ZeroPadShortcut(2, 5, stride=2)(images)
     assert out.shape == (1, 5, 2, 2)
-    assert out[0, 0].tolist() == [[0, 2], [6, 8]] and out[0, 1].tolist() == [[9, 11], [15, 17]]
+    assert out[0, 0].tolist() == [[0, 2], [6, 8]]
+    assert out[0, 1].tolist() == [[9, 11], [15, 17]]
     assert not out[0, 2:].any()
 
 
@@ -65,7 +68,8 @@ def test_any_size_and_any_memory_format(name: str, channels: int, height: int, w
         relaid = model.to(memory_format=torch.channels_last)(
             images.contiguous(memory_format=torch.channels_last)
         )
-    assert logits.shape == (2, 10) and logits.isfinite().all()
+    assert logits.shape == (2, 10)
+    assert logits.isfinite().all()
     torch.testing.assert_close(logits, relaid, atol=1e-4, rtol=1e-4)
 
 

@@ -22,23 +22,30 @@ CASES = (
 )
 
 
-def make_run(directory: Path, label: str, alpha: float, signal: float, temperature: float, seed: int) -> RunRecord:
-    rng = np.random.default_rng(seed)  # the same noise for every label: a paired design
+def make_run(directory: Path, case: tuple[str, float, float, float], seed: int) -> RunRecord:
+    label, alpha, signal, temperature = case
+    shared = np.random.default_rng(seed)  # the same noise for every label: a paired design
     own = np.random.default_rng([seed, 1 + int(alpha * 100)])
     labels = np.random.default_rng(0).integers(0, CLASSES, SAMPLES)
-    logits = rng.normal(size=(SAMPLES, CLASSES)) + 0.3 * own.normal(size=(SAMPLES, CLASSES)) + signal * np.eye(CLASSES)[labels] * rng.uniform(0.2, 1.5, (SAMPLES, 1))
-    logits = (1.6 * logits / temperature).astype(np.float32)
+    noise = shared.normal(size=(SAMPLES, CLASSES)) + 0.3 * own.normal(size=(SAMPLES, CLASSES))
+    clarity = signal * shared.uniform(0.2, 1.5, (SAMPLES, 1))
+    logits = (1.6 * (noise + clarity * np.eye(CLASSES)[labels]) / temperature).astype(np.float32)
     folder = f"runs/{label}-{alpha:g}-{seed}"
     (directory / folder).mkdir(parents=True)
     np.savez(directory / folder / "predictions-test.npz", logits=logits, labels=labels)
     metrics = scores(logits, labels)
-    history = tuple(
-        EpochRecord(e, 2.3 / e, 0.1, 2.0, 9000.0, metrics["accuracy"] * (1 - 0.5 / (e + 1)) + rng.normal() * 0.004,
-                    metrics["nll"] * (1 + 1.2 / e), metrics["ece"] * (1 + 0.6 / e), metrics["mean_confidence"])
-        for e in range(1, 16)
+    history = tuple(make_epoch(epoch, metrics, own.normal()) for epoch in range(1, 16))
+    num_virtual = CLASSES if label == "virtual-smoothing" else 0
+    return RunRecord(
+        label, alpha, num_virtual, seed, "embedded", "small", 15, 79_834, CLASSES, metrics,
+        24.5 + seed, 9100.0 - seed, history, folder,
     )
-    return RunRecord(label, alpha, 10 if label == "virtual-smoothing" else 0, seed, "embedded", "small", 15, 79_834,
-                     CLASSES, metrics, 24.5 + seed, 9100.0 - seed, history, folder)
+
+
+def make_epoch(epoch: int, final: dict[str, float], noise: float) -> EpochRecord:
+    accuracy = final["accuracy"] * (1 - 0.5 / (epoch + 1)) + 0.004 * noise
+    nll, ece = final["nll"] * (1 + 1.2 / epoch), final["ece"] * (1 + 0.6 / epoch)
+    return EpochRecord(epoch, 2.3 / epoch, 0.1, 2.0, 9000.0, accuracy, nll, ece, final["mean_confidence"])
 
 
 def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -59,15 +66,14 @@ def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 @pytest.fixture
 def make_comparison(tmp_path: Path) -> Callable[..., Comparison]:
     def make(seeds: int = 3, cases: tuple[tuple[str, float, float, float], ...] = CASES) -> Comparison:
-        runs = [make_run(tmp_path, *case, seed) for case in cases for seed in range(seeds)]
-        chosen = tuple({"alpha": a, "validation_nll": 0.5 - a / 10, "validation_accuracy": 0.8} for a in (0.1, 0.5))
-        runs = [replace(r, selected_from=chosen) if r.alpha == 0.5 else r for r in runs]
+        runs = [make_run(tmp_path, case, seed) for case in cases for seed in range(seeds)]
+        candidates = ({"alpha": 0.1, "validation_nll": 0.49}, {"alpha": 0.5, "validation_nll": 0.45})
+        runs = [replace(run, selected_from=candidates) if run.alpha == 0.5 else run for run in runs]
         for run in runs:
             write_record(run, tmp_path / run.folder)
-        environment = {"python": "3.12", "torch": "2.14", "vsmooth": "0.1", "commit": "abc1234", "device": "cpu",
-                       "precision": "fp32", "date": "2026-11-22"}
-        comparison = Comparison(tuple(runs), "vsmooth compare --labels one-hot ls:0.4 vs:0.1 vs:auto --seeds 3",
-                                environment, tuple("abcdefghij"), tmp_path)
+        command = "vsmooth compare --labels one-hot ls:0.4 vs:0.1 vs:auto"
+        environment = {"python": "3.12", "commit": "abc1234", "device": "cpu", "date": "2026-11-22"}
+        comparison = Comparison(tuple(runs), command, environment, tuple("abcdefghij"), tmp_path)
         write_summary(comparison, tmp_path)
         return comparison
 
@@ -77,5 +83,3 @@ def make_comparison(tmp_path: Path) -> Callable[..., Comparison]:
 @pytest.fixture
 def comparison(make_comparison: Callable[..., Comparison]) -> Comparison:
     return make_comparison()
-
-

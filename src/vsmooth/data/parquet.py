@@ -2,8 +2,8 @@
 
 `train*.parquet` and `test*.parquet` (or `validation*`, `val*` where there is no test), in the folder or in
 its `data/`; columns `image` (a struct of bytes and path, or plain bytes) and `label` (integers). Class names
-come from `classes.json` (a list, or an object with "names"), else from the Hugging Face metadata in the schema,
-else they are "0", "1", ... up to the largest label.
+come from `classes.json` (a list, or an object with "names"), else from the Hugging Face metadata in the
+schema, else they are "0", "1", ... up to the largest label.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ def load_parquet(folder: Path) -> Dataset:
             )
     # Every schema is checked before the first image is decoded: a wrong file fails at once.
     opened = {split: [_open(path) for path in found] for split, found in files.items()}
-    for path, file in zip(sum(files.values(), []), sum(opened.values(), []), strict=True):
-        _check_schema(file.schema_arrow, path)
+    for split, found in files.items():
+        for path, file in zip(found, opened[split], strict=True):
+            _check_schema(file.schema_arrow, path)
     sets = {split: _read_split(opened[split], files[split]) for split in files}
     names = _names_in_folder(folder) or _names_in_schema(opened["train"][0].schema_arrow)
     classes = class_names(names, sets["train"].labels, sets["test"].labels)

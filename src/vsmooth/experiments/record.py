@@ -119,8 +119,8 @@ class Group:
         """`self - other` over the seeds that both have; None if they share none."""
         theirs = {run.seed: run.value(metric) for run in other.runs}
         pairs = [(run.value(metric), theirs[run.seed]) for run in self.runs if run.seed in theirs]
-        pairs = [pair for pair in pairs if math.isfinite(pair[0]) and math.isfinite(pair[1])]
-        return paired_difference(*zip(*pairs, strict=True)) if pairs else None
+        pairs = [(ours, other) for ours, other in pairs if math.isfinite(ours) and math.isfinite(other)]
+        return paired_difference([p[0] for p in pairs], [p[1] for p in pairs]) if pairs else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,9 +162,11 @@ class Comparison:
             with np.load(path, allow_pickle=False) as arrays:
                 return arrays["logits"], arrays["labels"]
         except FileNotFoundError:
-            raise ValueError(f"no predictions at {path}; `vsmooth evaluate {path.parent}` writes them") from None
+            remedy = f"`vsmooth evaluate {path.parent}` writes them"
+            raise ValueError(f"no predictions at {path}; {remedy}") from None
         except (OSError, ValueError, KeyError, EOFError) as error:
-            raise ValueError(f"{path} is damaged ({error}); `vsmooth evaluate {path.parent}` rewrites it") from None
+            remedy = f"`vsmooth evaluate {path.parent}` rewrites it"
+            raise ValueError(f"{path} is damaged ({error}); {remedy}") from None
 
 
 def write_json(path: str | Path, value: Mapping[str, Any]) -> Path:
@@ -195,7 +197,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
     if not isinstance(value, dict) or "format" not in value:
         raise ValueError(f"{path} was not written by vsmooth: it has no format number")
     if (found := value.pop("format")) != FORMAT:
-        raise ValueError(f"{path} has format {found!r}, this vsmooth reads format {FORMAT}; use its own version")
+        raise ValueError(f"{path} has format {found!r}, this vsmooth reads {FORMAT}; upgrade vsmooth")
     return value
 
 

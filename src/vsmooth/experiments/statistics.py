@@ -131,7 +131,8 @@ def paired_bootstrap(
     difference = float(statistic(values.mean(axis=0)[None])[0])
     tail = (1 - confidence) / 2
     low, high = np.quantile(statistic(np.array(means)), [tail, 1 - tail])
-    return PairedDifference(difference, 2 * difference - float(high), 2 * difference - float(low), 1, "test samples")
+    bounds = 2 * difference - float(high), 2 * difference - float(low)
+    return PairedDifference(difference, *bounds, seeds=1, source="test samples")
 
 
 def _check_confidence(confidence: float) -> None:

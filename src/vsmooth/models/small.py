@@ -1,4 +1,4 @@
-"""A network for a first look: trains on small grey images at thousands of images a second on a laptop CPU."""
+"""A network for a first look: thousands of small grey images a second on a laptop CPU."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from vsmooth.models.resnet_cifar import CifarResNet, ZeroPadShortcut
 
 
 def small(num_classes: int, in_channels: int = 1) -> CifarResNet:
-    """A residual network of about 80 K parameters that halves the image at once and works at 14x14 and 7x7.
+    """A ResNet-8 with half the resolution: the stem already strides, so 28x28 is seen at 14x14, 7x7 and 4x4.
 
-    The blocks of He et al. (2016), Sec. 4.2, with option A shortcuts.
+    75,002 parameters for 10 classes and grey images: convolutions 144 + 4,608 + 13,824 + 55,296 = 73,872;
+    BatchNorm 2 * (3 * 16 + 2 * 32 + 2 * 64) = 480; classifier 650. Blocks of He et al. (2016), Sec. 4.2, with
+    option A shortcuts.
     """
-    return CifarResNet(num_classes, in_channels, (1, 2), (24, 48), ZeroPadShortcut, stem_stride=2)
+    return CifarResNet(num_classes, in_channels, (1, 1, 1), (16, 32, 64), ZeroPadShortcut, stem_stride=2)

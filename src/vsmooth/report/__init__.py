@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from vsmooth.report.findings import Claim, claims, findings
 from vsmooth.report.page import render_page, write_page
-from vsmooth.report.tables import print_table, result_table, seed_table, to_html, to_markdown, to_rich
+from vsmooth.report.render import to_html, to_markdown, to_rich
+from vsmooth.report.tables import print_table, result_table, seed_table
 
 __all__ = [
     "Claim",

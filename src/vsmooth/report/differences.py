@@ -12,6 +12,7 @@ from vsmooth.experiments.statistics import PairedDifference, paired_bootstrap
 from vsmooth.report.reliability import BINS, Floats, Outcomes, bin_index, run_outcomes
 
 METRICS = ("accuracy", "ece", "nll")
+Statistic = Callable[[Floats], Floats]
 
 
 def difference_from_one_hot(comparison: Comparison, group: Group, metric: str) -> PairedDifference | None:
@@ -43,7 +44,7 @@ def _bootstraps(comparison: Comparison) -> dict[tuple[str, str], PairedDifferenc
     return found
 
 
-def _contributions(run: Outcomes, reference: Outcomes, metric: str) -> tuple[Floats, Callable[[Floats], Floats]]:
+def _contributions(run: Outcomes, reference: Outcomes, metric: str) -> tuple[Floats, Statistic]:
     if metric == "accuracy":
         return (run.correct.astype(float) - reference.correct)[:, None], lambda means: means[:, 0]
     if metric == "nll":

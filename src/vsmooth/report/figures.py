@@ -11,8 +11,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from vsmooth.report.placing import place_labels, spread
 from vsmooth.report.reliability import Bins, Floats, Outcomes
 from vsmooth.report.style import Style, mix_with_white
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Box = tuple[float, float, float, float]  # left, bottom, right, top in pixels
 FEW_SAMPLES = 20  # a bin with fewer is drawn pale: its accuracy is mostly noise
 INK, GRID = "#333333", "#e3e3e3"
 HISTOGRAM_BINS = 20
 CORRECT, WRONG = "#009e73", "#a5437f"
-RC: dict[str, Any] = {
+CORRECT_TEXT, WRONG_TEXT = "#00664a", "#7d2b5e"
+RC: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "vsmooth",
     "font.family": "sans-serif",
@@ -110,7 +110,8 @@ def _titles(axes: Axes, name: str, notes: Sequence[tuple[float, str, str]]) -> N
 
 def _shares(found: Outcomes) -> tuple[Floats, Floats]:
     edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
-    right, wrong = (np.histogram(found.confidence[kept], edges)[0] for kept in (found.correct, ~found.correct))
+    kinds = found.correct, ~found.correct
+    right, wrong = (np.histogram(found.confidence[kind], edges)[0] for kind in kinds)
     return right / max(right.sum(), 1), wrong / max(wrong.sum(), 1)
 
 
@@ -129,13 +130,15 @@ def confidence_histogram(name: str, found: Outcomes, tallest: float | None = Non
     edges, limit = np.linspace(0, 1, HISTOGRAM_BINS + 1), 1.05 * (tallest or tallest_share(found))
     right, wrong = int(found.correct.sum()), int((~found.correct).sum())
     with _figure(3.4, 2.9) as (figure, axes):
-        for shares, sign, colour, hatch in zip(_shares(found), (1, -1), (CORRECT, WRONG), ("", "///"), strict=True):
-            axes.bar(edges[:-1], sign * shares, 0.92 / HISTOGRAM_BINS, align="edge", color=colour, hatch=hatch,
+        up, down = _shares(found)
+        for shares, colour, hatch in ((up, CORRECT, ""), (-down, WRONG, "///")):
+            axes.bar(edges[:-1], shares, 0.92 / HISTOGRAM_BINS, align="edge", color=colour, hatch=hatch,
                      edgecolor="white", linewidth=0)
         axes.axhline(0, color=INK, linewidth=0.8)
         axes.set(xlim=(0, 1), ylim=(-limit, limit), xlabel="Confidence of the prediction",
                  ylabel="Share of its kind")
-        _titles(axes, name, [(0.0, f"▲ right: {right:,}", "#00664a"), (0.42, f"▼ wrong: {wrong:,}", "#7d2b5e")])
+        counts = (0.0, f"▲ right: {right:,}", CORRECT_TEXT), (0.42, f"▼ wrong: {wrong:,}", WRONG_TEXT)
+        _titles(axes, name, counts)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):.0%}"))
     return figure
 
@@ -160,39 +163,14 @@ def accuracy_against_ece(clouds: Sequence[Cloud]) -> Figure:
 
 def _label_means(figure: Figure, axes: Axes, clouds: Sequence[Cloud]) -> None:
     figure.draw_without_rendering()  # the layout must be settled before pixels can be compared
-    points = axes.transData.transform([xy for c in clouds for xy in zip(c.x, c.y, strict=True)])
-    means = axes.transData.transform([(c.x.mean(), c.y.mean()) for c in clouds])
-    placed = [_around(point, 4) for point in points] + [_around(point, 7) for point in means]
-    frame = axes.get_window_extent()
-    scale = figure.dpi / 72
-    for cloud, centre in zip(clouds, means, strict=True):
-        width, height = 7 * len(cloud.name) * scale, 12 * scale
-        best = min(_offsets(width / scale, height / scale),
-                   key=lambda o: _crowding(_box(centre, o, width, height, scale), placed, frame))
-        placed.append(_box(centre, best, width, height, scale))
-        axes.annotate(cloud.name, (cloud.x.mean(), cloud.y.mean()), best, textcoords="offset points",
-                      ha="center", va="center", color=cloud.style.text, fontweight="bold", fontsize=9.5)
-
-
-def _offsets(width: float, height: float) -> list[tuple[float, float]]:
-    near, far = width / 2 + 9, height / 2 + 8
-    ring = [(near, 0), (0, far), (-near, 0), (0, -far), (near, far), (-near, far), (near, -far), (-near, -far)]
-    return [(x * step, y * step) for step in (1.0, 1.7) for x, y in ring]
-
-
-def _around(point: Any, radius: float) -> Box:
-    return point[0] - radius, point[1] - radius, point[0] + radius, point[1] + radius
-
-
-def _box(centre: Any, offset: tuple[float, float], width: float, height: float, scale: float) -> Box:
-    x, y = centre[0] + offset[0] * scale, centre[1] + offset[1] * scale
-    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
-
-
-def _crowding(box: Box, placed: Sequence[Box], frame: Any) -> int:
-    hits = sum(box[0] < p[2] and p[0] < box[2] and box[1] < p[3] and p[1] < box[3] for p in placed)
-    outside = box[0] < frame.x0 or box[2] > frame.x1 or box[1] < frame.y0 or box[3] > frame.y1
-    return hits + 100 * outside
+    means = np.array([(cloud.x.mean(), cloud.y.mean()) for cloud in clouds])
+    points = np.concatenate([np.column_stack([cloud.x, cloud.y]) for cloud in clouds])
+    to_pixels, frame = axes.transData.transform, axes.get_window_extent()
+    names = [cloud.name for cloud in clouds]
+    offsets = place_labels(names, to_pixels(means), to_pixels(points), frame, figure.dpi / 72)
+    for cloud, mean, offset in zip(clouds, means, offsets, strict=True):
+        axes.annotate(cloud.name, tuple(mean), offset, textcoords="offset points", ha="center", va="center",
+                      color=cloud.style.text, fontweight="bold", fontsize=9.5)
 
 
 def training_curves(curves: Sequence[Curve], ylabel: str, percent: bool = False) -> Figure:
@@ -226,25 +204,6 @@ def _label_ends(axes: Axes, curves: Sequence[Curve], factor: float) -> None:
                       annotation_clip=False,
                       arrowprops={"arrowstyle": "-", "color": curve.style.colour, "linewidth": 0.7,
                                   "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 0})
-
-
-def spread(values: npt.ArrayLike, gap: float) -> Floats:
-    """Heights near `values`, in the same order, at least `gap` apart and centred on the originals."""
-    wanted = np.asarray(values, dtype=np.float64)
-    order = np.argsort(wanted, kind="stable")
-    steps = np.arange(len(wanted)) * gap
-    # Distances of at least `gap` are a monotone fit once the gaps are taken out (pool adjacent violators).
-    blocks: list[list[float]] = []
-    for value in wanted[order] - steps:
-        blocks.append([float(value), 1.0])
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            value, count = blocks.pop()
-            total = blocks[-1][1] + count
-            blocks[-1] = [(blocks[-1][0] * blocks[-1][1] + value * count) / total, total]
-    fitted = np.concatenate([np.full(int(count), value) for value, count in blocks]) + steps
-    found = np.empty_like(wanted)
-    found[order] = fitted
-    return found
 
 
 def to_svg(figure: Figure, title: str, prefix: str) -> str:

@@ -11,7 +11,7 @@ from vsmooth.experiments.statistics import PairedDifference
 from vsmooth.report.differences import difference_from_one_hot
 from vsmooth.report.tables import ACCURACY, CALIBRATED, ECE, Metric, confidence_gap, confidence_words
 
-LARGE_ALPHA = 0.3  # from here on label smoothing is worse calibrated than one-hot in all of the paper's Table 4
+LARGE_ALPHA = 0.3  # from here on LS is worse calibrated than one-hot in every row of the paper's Table 4
 Outcome = Literal["holds", "does not hold", "not distinguishable", "not tested"]
 
 
@@ -59,8 +59,8 @@ def _check(comparison: Comparison, text: str, group: Group, metric: Metric, sign
         return Claim(text, group.name, "not tested", "not tested", "no one-hot network with the same seed")
     evidence = f"{metric_change(metric, difference)} ({interval_words(metric, difference)})"
     if not difference.distinguishable:
-        return Claim(text, group.name, "not distinguishable", f"not distinguishable with {_seeds(difference)}",
-                     evidence)
+        verdict = f"not distinguishable with {_seeds(difference)}"
+        return Claim(text, group.name, "not distinguishable", verdict, evidence)
     outcome: Outcome = "holds" if difference.mean * sign > 0 else "does not hold"
     limit = "" if difference.source == "seeds" else " for this one seed"
     return Claim(text, group.name, outcome, outcome + limit, evidence)
@@ -96,8 +96,10 @@ def _baseline_sentence(baseline: Group) -> str:
     gap = confidence_gap(baseline)
     state = "" if math.isnan(gap) else f", {gap_words(gap)}"
     caution = "" if len(baseline.runs) > 1 else (
-        " There is one seed, so intervals are a bootstrap over the test images: another seed may differ by more.")
-    return f"One-hot reaches {accuracy.mean:.2%} accuracy with an ECE of {ece.mean:.3f}{state}.".replace("%", " %") + caution
+        " There is one seed, so intervals are a bootstrap over the test images: another seed may differ "
+        "by more.")
+    level = f"{accuracy.mean * 100:.2f} % accuracy with an ECE of {ece.mean:.3f}"
+    return f"One-hot reaches {level}{state}.{caution}"
 
 
 def _group_text(comparison: Comparison, baseline: Group, group: Group) -> str:
@@ -143,8 +145,10 @@ def _reason(
     worse_calibrated = ece is not None and ece.distinguishable and ece.mean > 0
     gap = confidence_gap(group)
     if group.label == "label-smoothing" and worse_calibrated and gap < -CALIBRATED:
-        return (f"Why: its targets give the right class about {1 - group.alpha:g} of the probability, so confidence "
-                "stays below accuracy; the paper finds the same for label smoothing with a growing alpha.")
+        return (
+            f"Why: its targets give the right class about {1 - group.alpha:g} of the probability, so "
+            "confidence stays below accuracy; the paper finds the same for LS with a growing alpha."
+        )
     if group.label != "virtual-smoothing" or not (less_accurate or worse_calibrated):
         return ""
     reasons = []
@@ -153,9 +157,10 @@ def _reason(
         already = "already under-confident" if before == "under-confident" else "not far over-confident"
         reasons.append(f"one-hot is {already} here, and this alpha takes away more confidence than that")
     if less_accurate:
-        reasons.append("the virtual classes make fitting harder, which helps only a network that is powerful enough "
-                       "for its data")
-    advice = "The paper's guideline is a smaller alpha for such a network; vs:auto chooses one on validation data."
+        reasons.append(
+            "the virtual classes make fitting harder, which helps only a network powerful enough for its data"
+        )
+    advice = "The paper's guideline is a smaller alpha here; vs:auto chooses one on validation data."
     return f"Why: {'; '.join(reasons)}. {advice}" if reasons else ""
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from vsmooth.experiments.record import Comparison, Group
 from vsmooth.report import figures, tables
 from vsmooth.report.findings import Claim, claims, findings, gap_words
-from vsmooth.report.reliability import Outcomes, pool, reliability_bins, run_outcomes
+from vsmooth.report.reliability import Floats, Outcomes, pool, reliability_bins, run_outcomes
+from vsmooth.report.render import to_html, typeset
 from vsmooth.report.style import Style, styles
 
 CURVES = (
@@ -45,7 +46,7 @@ def render_page(comparison: Comparison) -> str:
     sections = (
         _header(comparison),
         _section("What the runs show", _verdicts(comparison)),
-        _section("Results on the test images", tables.to_html(tables.result_table(comparison)) + _glossary()),
+        _section("Results on the test images", to_html(tables.result_table(comparison)) + _glossary()),
         _section("Is the confidence right?", _reliability(comparison, outcomes, looks)),
         _section("How sure, when right and when wrong?", _histograms(comparison, outcomes)),
         _section("Accuracy against calibration", _scatter(comparison, looks)),
@@ -69,7 +70,7 @@ def _section(title: str, body: str) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(tables.typeset(text))
+    return escape(typeset(text))
 
 
 def _paragraph(text: str, kind: str = "") -> str:
@@ -81,16 +82,17 @@ def _header(comparison: Comparison) -> str:
     seeds = sorted({run.seed for run in comparison.runs})
     about = (
         "The same network was trained several times on the same images; only the training labels differ. "
-        "One-hot labels ask for full confidence in the right class; label smoothing (LS) hands a share alpha to "
-        "the other classes; virtual smoothing (VS) hands it to extra classes that exist only during training. "
-        "The question is which network is right more often (accuracy) and whose stated confidence can be "
-        "trusted (calibration)."
+        "One-hot labels ask for full confidence in the right class; label smoothing (LS) hands a share "
+        "alpha to the other classes; virtual smoothing (VS) hands it to extra classes that exist only "
+        "during training. The question is which network is right more often (accuracy) and whose stated "
+        "confidence can be trusted (calibration)."
     )
     facts = (
         f"{first.model} ({first.parameters:,} parameters) · {first.data} ({first.num_classes} classes) · "
         f"{first.epochs} epochs · {len(seeds)} seed{'s' if len(seeds) != 1 else ''} · {', '.join(names)}"
     )
-    return f"<header><h1>Does virtual smoothing help here?</h1>{_paragraph(about)}{_paragraph(facts, 'facts')}</header>"
+    title = "<h1>Does virtual smoothing help here?</h1>"
+    return f"<header>{title}{_paragraph(about)}{_paragraph(facts, 'facts')}</header>"
 
 
 def _verdicts(comparison: Comparison) -> str:
@@ -100,11 +102,10 @@ def _verdicts(comparison: Comparison) -> str:
         for text in findings(comparison)
     )
     rows = "".join(_claim_row(claim) for claim in claims(comparison))
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("The paper says", "Checked on", "Here", "Numbers"))
-    return (
-        f'<ul class="findings">{items}</ul><div class="scroll claims" tabindex="0"><table><thead><tr>{head}</tr>'
-        f"</thead><tbody>{rows}</tbody></table></div>"
-    )
+    titles = ("The paper says", "Checked on", "Here", "Numbers")
+    head = "".join(f'<th scope="col">{title}</th>' for title in titles)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f'<ul class="findings">{items}</ul><div class="scroll claims" tabindex="0">{table}</div>'
 
 
 def _claim_row(claim: Claim) -> str:
@@ -115,10 +116,10 @@ def _claim_row(claim: Claim) -> str:
 
 def _glossary() -> str:
     return _paragraph(
-        "ECE: expected calibration error, the mean distance between confidence and accuracy over 15 bins (0 is "
-        "perfect). NLL: negative log-likelihood of the right class, in nats. Brier: squared error of the "
-        "probabilities, 0 to 2. For all three, less is better. Test probabilities are the softmax over the real "
-        "classes only.",
+        "ECE: expected calibration error, the mean distance between confidence and accuracy over 15 bins "
+        "(0 is perfect). NLL: negative log-likelihood of the right class, in nats. Brier: squared error "
+        "of the probabilities, 0 to 2. For all three, less is better. Test probabilities are the softmax "
+        "over the real classes only.",
         "note",
     )
 
@@ -133,17 +134,19 @@ def _reliability(comparison: Comparison, outcomes: Sequence[Outcomes], looks: Se
         figure = figures.reliability_diagram(group.name, reliability_bins(found), look, _panel_note(group))
         panels.append(_figure(figures.to_svg(figure, f"Reliability diagram of {group.name}", f"r{i}")))
     text = (
-        "Predictions are sorted by stated confidence into 15 bins; a bar is the share of them that is right. On the "
-        "dashed line confidence equals accuracy. Red hatching is the gap: bars below the line are over-confident, "
-        f"bars above it under-confident. Pale bars hold fewer than {figures.FEW_SAMPLES} images. Below: the share "
-        "of images in each bin. The seeds are pooled; the ECE is the mean over seeds."
+        "Predictions are sorted by stated confidence into 15 bins; a bar is the share of them that is "
+        "right. On the dashed line confidence equals accuracy. Red hatching is the gap: bars below the "
+        "line are over-confident, bars above it under-confident. Pale bars hold fewer than "
+        f"{figures.FEW_SAMPLES} images. Below: the share of images in each bin. The seeds are pooled; the "
+        "ECE is the mean over seeds."
     )
     return _paragraph(text) + f'<div class="figures">{"".join(panels)}</div>'
 
 
 def _panel_note(group: Group) -> str:
     ece, gap = group.summary("ece"), tables.confidence_gap(group)
-    lines = [] if ece is None else ["ECE " + f"{ece.mean:.3f}" + ("" if ece.std is None else f" ± {ece.std:.3f}")]
+    spread = "" if ece is None or ece.std is None else f" ± {ece.std:.3f}"
+    lines = [] if ece is None else [f"ECE {ece.mean:.3f}{spread}"]
     if np.isfinite(gap):
         lines.append("confidence fits accuracy" if abs(gap) < tables.CALIBRATED else gap_words(gap))
     return "\n".join(lines)
@@ -156,8 +159,8 @@ def _histograms(comparison: Comparison, outcomes: Sequence[Outcomes]) -> str:
         figure = figures.confidence_histogram(group.name, found, limit)
         panels.append(_figure(figures.to_svg(figure, f"Confidence histogram of {group.name}", f"h{i}")))
     text = (
-        "Upwards: predictions that are right; downwards, hatched: predictions that are wrong; each as a share of "
-        "its own kind. A useful confidence is high above the line and low below it."
+        "Upwards: predictions that are right; downwards, hatched: predictions that are wrong; each as a "
+        "share of its own kind. A useful confidence is high above the line and low below it."
     )
     return _paragraph(text) + f'<div class="figures">{"".join(panels)}</div>'
 
@@ -185,18 +188,18 @@ def _curves(comparison: Comparison, looks: Sequence[Style]) -> str:
             if (values := _history(group, field)).shape[1]
         ]
         if curves:
-            svg = figures.to_svg(figures.training_curves(curves, title, percent), f"{title} by epoch", f"c{i}")
-            panels.append(_figure(svg))
+            figure = figures.training_curves(curves, title, percent)
+            panels.append(_figure(figures.to_svg(figure, f"{title} by epoch", f"c{i}")))
     if not panels:
         return ""
     text = (
-        "On validation images, which are cut from the training set. Lines are means over the seeds, bands their "
-        "range. Training losses are left out: each label has its own scale."
+        "On validation images, which are cut from the training set. Lines are means over the seeds, bands "
+        "their range. Training losses are left out: each label has its own scale."
     )
     return _paragraph(text) + f'<div class="figures" style="--least: 310px">{"".join(panels)}</div>'
 
 
-def _history(group: Group, field: str) -> figures.Floats:
+def _history(group: Group, field: str) -> Floats:
     shortest = min(len(run.history) for run in group.runs)
     rows = [[getattr(epoch, field) for epoch in run.history[:shortest]] for run in group.runs]
     values = np.array(rows, dtype=np.float64)
@@ -207,14 +210,14 @@ def _selection(comparison: Comparison) -> str:
     found = [(group, table) for group in comparison.groups if (table := tables.selection_table(group))]
     if not found:
         return ""
-    text = "Each candidate was trained and scored on validation images; the test images had no part in the choice."
+    text = "Each candidate was scored on validation images; the test images had no part in the choice."
     return _paragraph(text) + "".join(
-        f"<p><strong>{escape(group.name)}</strong></p>{tables.to_html(table, 'compact')}" for group, table in found
+        f"<p><strong>{_text(group.name)}</strong></p>{to_html(table, 'compact')}" for group, table in found
     )
 
 
 def _runs(comparison: Comparison) -> str:
-    table = tables.to_html(tables.seed_table(comparison), "compact")
+    table = to_html(tables.seed_table(comparison), "compact")
     return f"<details><summary>{len(comparison.runs)} runs, one row per seed</summary>{table}</details>"
 
 

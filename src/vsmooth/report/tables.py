@@ -1,50 +1,21 @@
-"""One table model; a terminal, a Markdown and an HTML rendering of it."""
+"""The tables of a comparison: results by label, every run, and how alpha was chosen."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING
 
 from vsmooth.experiments.record import Comparison, Group
 from vsmooth.experiments.statistics import PairedDifference
 from vsmooth.report.differences import difference_from_one_hot
+from vsmooth.report.render import STAR, Cell, Column, Table, to_rich
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table as RichTable
 
 CALIBRATED = 0.005  # a gap of less than half a point is called neither over- nor under-confident
-MISSING, STAR, DAGGER = "–", "★", "†"
-
-
-@dataclass(frozen=True)
-class Column:
-    """A heading, and whether a narrow terminal keeps the column."""
-
-    title: str
-    essential: bool = True
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A value, a second line below it, and whether it is marked as the best of its column."""
-
-    text: str
-    detail: str = ""
-    best: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """Columns, rows of cells, and notes to read below."""
-
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    notes: tuple[str, ...] = ()
+MISSING, DAGGER = "–", "†"
 
 
 @dataclass(frozen=True)
@@ -110,21 +81,21 @@ def result_table(comparison: Comparison) -> Table:
         )
         for group in comparison.groups
     )
-    columns = (
-        Column("Label"), Column("Seeds"), Column(ACCURACY.title), Column(ECE.title), Column(NLL.title),
-        Column(BRIER.title, False), Column("Confidence −\naccuracy, points", False), Column("Images/s", False),
-        Column("Training, s", False),
-    )
+    essential = ("Label", "Seeds", ACCURACY.title, ECE.title, NLL.title)
+    further = (BRIER.title, "Confidence −\naccuracy, points", "Images/s", "Training, s")
+    columns = tuple(Column(title, title in essential) for title in (*essential, *further))
     return Table(columns, rows, _notes(comparison, rows))
 
 
 def best_group(comparison: Comparison, metric: Metric) -> Group | None:
     """The best group if its paired interval to every other group excludes zero, else None."""
-    means = [(s.mean * metric.better, i) for i, g in enumerate(comparison.groups) if (s := g.summary(metric.key))]
-    if len(means) < 2 or len(means) < len(comparison.groups):
+    groups = comparison.groups
+    summaries = [group.summary(metric.key) for group in groups]
+    means = [summary.mean * metric.better for summary in summaries if summary is not None]
+    if len(groups) < 2 or len(means) < len(groups):
         return None
-    best = comparison.groups[max(means)[1]]
-    differences = [best.difference(other, metric.key) for other in comparison.groups if other is not best]
+    best = groups[means.index(max(means))]
+    differences = [best.difference(other, metric.key) for other in groups if other is not best]
     return best if all(d is not None and d.distinguishable for d in differences) else None
 
 
@@ -153,46 +124,13 @@ def selection_table(group: Group) -> Table | None:
         return None
     rows = tuple(
         (
-            Cell(f"{row['alpha']:g}", "chosen" if row["alpha"] == run.alpha else "", row["alpha"] == run.alpha),
+            Cell(f"{row['alpha']:g}", *(("chosen", True) if row["alpha"] == run.alpha else ())),
             Cell(_number(ACCURACY, row.get("validation_accuracy", math.nan))),
             Cell(_number(NLL, row.get("validation_nll", math.nan))),
         )
         for row in run.selected_from
     )
     return Table((Column("Alpha"), Column("Validation accuracy %"), Column("Validation NLL")), rows)
-
-
-def to_markdown(table: Table) -> str:
-    """A GitHub Markdown table with its notes."""
-    lines = [[column.title.replace("\n", " ") for column in table.columns], ["---"] + ["---:"] * (len(table.columns) - 1)]
-    lines += [[_markdown_cell(cell) for cell in row] for row in table.rows]
-    body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return "\n\n".join((body, *table.notes))
-
-
-def typeset(text: str) -> str:
-    """Real minus signs, and no line breaks inside "VS 0.3", "95 %" or "3 seeds"."""
-    minus = re.sub(r"(?<![\w.])-(?=[\d.])", "−", text)
-    return re.sub(r"(?<=VS|LS) (?=\d)|(?<=\d) (?=%|seeds?\b|points?\b)", "\u00a0", minus)
-
-
-def to_html(table: Table, kind: str = "") -> str:
-    """A table inside a scrolling container of class `kind`, with its notes; every text is escaped."""
-    heads = "".join(f'<th scope="col">{escape(column.title)}</th>' for column in table.columns)
-    rows = "".join(f"<tr>{''.join(_html_cell(i, cell) for i, cell in enumerate(row))}</tr>" for row in table.rows)
-    notes = "".join(f'<p class="note">{escape(typeset(note))}</p>' for note in table.notes)
-    body = f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
-    return f'<div class="scroll {kind}" tabindex="0" role="region" aria-label="table">{body}</div>{notes}'
-
-
-def to_rich(table: Table, width: int | None = None) -> RichTable:
-    """A terminal table; columns that are not essential are left out where `width` is too small."""
-    from rich.console import Console
-
-    full = _rich_table(table, range(len(table.columns)))
-    if width is None or Console(width=1000).measure(full).maximum <= width:
-        return full
-    return _rich_table(table, [i for i, column in enumerate(table.columns) if column.essential], narrow=True)
 
 
 def print_table(comparison: Comparison, console: Console | None = None) -> None:
@@ -204,44 +142,6 @@ def print_table(comparison: Comparison, console: Console | None = None) -> None:
     console.print(to_rich(table, console.width))
     for note in table.notes:
         console.print(note, style="dim", markup=False, highlight=False)
-
-
-def _rich_table(table: Table, kept: Iterable[int], narrow: bool = False) -> RichTable:
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    indices = list(kept)
-    found = RichTable(show_lines=any(cell.detail for row in table.rows for cell in row))
-    for i in indices:
-        found.add_column(Text(table.columns[i].title), justify="left" if i == 0 else "right", overflow="fold")
-    for row in table.rows:
-        cells = []
-        for cell in (row[i] for i in indices):
-            text = Text(_marked(cell), style="bold" if cell.best else "")
-            detail = cell.detail.replace(" [", "\n[") if narrow else cell.detail
-            cells.append(text.append(f"\n{detail}", style="not bold dim") if detail else text)
-        found.add_row(*cells)
-    return found
-
-
-def _marked(cell: Cell) -> str:
-    return f"{STAR} {cell.text}" if cell.best else cell.text
-
-
-def _markdown_cell(cell: Cell) -> str:
-    text = _markdown_text(f"**{_marked(cell)}**" if cell.best else cell.text)
-    return f"{text}<br>{_markdown_text(cell.detail)}" if cell.detail else text
-
-
-def _markdown_text(text: str) -> str:
-    return text.replace("|", r"\|").replace("<", "&lt;")
-
-
-def _html_cell(index: int, cell: Cell) -> str:
-    text = escape(typeset(_marked(cell)))
-    text = f"<strong>{text}</strong>" if cell.best else text
-    detail = f"<small>{escape(typeset(cell.detail))}</small>" if cell.detail else ""
-    return f'<th scope="row">{text}{detail}</th>' if index == 0 else f"<td>{text}{detail}</td>"
 
 
 def _metric_cell(comparison: Comparison, group: Group, metric: Metric, best: bool) -> Cell:
@@ -278,14 +178,17 @@ def _notes(comparison: Comparison, rows: tuple[tuple[Cell, ...], ...]) -> tuple[
     else:
         notes.append(f"Mean ± standard deviation over {seeds} seeds.")
         notes.append(
-            f"{STAR} best of its column: its 95 % interval of the paired difference to every other row excludes zero."
+            f"{STAR} best of its column: the 95 % interval of its paired difference to every other row "
+            "excludes 0."
             if any(cell.best for cell in cells)
-            else f"No value is marked as best: with {seeds} seeds no row is distinguishable from all the others."
+            else f"No value is marked as best: with {seeds} seeds no row is distinguishable from all others."
         )
     if any(cell.detail.startswith(("+", "-")) for cell in cells):
         kind = "" if bootstrapped else " (Student t)"
         notes.append(f"Second line: paired difference from one-hot with its 95 % confidence interval{kind}.")
     if bootstrapped:
-        notes.append(f"{DAGGER} One shared seed: the interval is a bootstrap over the test images. It holds for this "
-                     "one pair of networks; another seed may differ.")
+        notes.append(
+            f"{DAGGER} One shared seed: the interval is a bootstrap over the test images. It holds for "
+            "this one pair of networks; another seed may differ."
+        )
     return tuple(notes)

@@ -24,7 +24,9 @@ def make_set(count: int, channels: int = 3, size: int = 8, classes: int = 3, see
     return ImageSet(make_images(count, channels, size, seed), torch.arange(count) % classes)
 
 
-def make_dataset(train: int = 12, test: int = 6, channels: int = 3, size: int = 8, classes: int = 3) -> Dataset:
+def make_dataset(
+    train: int = 12, test: int = 6, channels: int = 3, size: int = 8, classes: int = 3
+) -> Dataset:
     names = tuple(f"class-{index}" for index in range(classes))
     return Dataset(
         "toy",

@@ -1,0 +1,5 @@
+"""The command line: ``vsmooth train | compare | evaluate | report``."""
+
+from vsmooth.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,71 @@
+"""One progress display for a comparison: the runs, and the epochs of the run at hand."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from vsmooth.experiments.compare import CompareListener
+from vsmooth.experiments.label_names import label_text
+from vsmooth.experiments.spec import RunSpec
+from vsmooth.train import EpochLog
+
+# A log file gets a line a minute, a terminal a moving bar.
+_SECONDS_BETWEEN_LINES = 60.0
+
+
+class Display(CompareListener):
+    """Bars on a terminal, a line an epoch (at most one a minute) elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.runs = self.progress.add_task("runs", total=None, note="", visible=False)
+        self.steps = self.progress.add_task("steps", total=None, note="", visible=False)
+        self.name = ""
+        self.epochs = 0
+        self._line_at = 0.0
+
+    def __enter__(self) -> Display:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def on_run(self, done: int, total: int, spec: RunSpec) -> None:
+        self.name = f"{label_text(spec.label)}, seed {spec.seed}"
+        self.epochs = spec.epochs
+        self.progress.update(self.runs, completed=done, total=total, visible=total > 1)
+        self.progress.reset(self.steps, description=self.name, total=None, note="", visible=True)
+
+    def on_step(self, step: int, total: int, loss: float) -> None:
+        self.progress.update(self.steps, completed=step, total=total)
+
+    def on_epoch(self, log: EpochLog) -> None:
+        note = (
+            f"epoch {log.epoch}/{self.epochs}  loss {log.loss:.3f}  validation accuracy "
+            f"{100 * log.metrics['accuracy']:.1f} %  {log.images_per_second:,.0f} images/s"
+        )
+        self.progress.update(self.steps, note=note)
+        last = log.epoch == self.epochs
+        if not self.console.is_terminal and (last or time.monotonic() - self._line_at >= _SECONDS_BETWEEN_LINES):
+            self._line_at = time.monotonic()
+            self.console.print(f"{self.name}: {note}", highlight=False)
+
+    def on_message(self, text: str) -> None:
+        self.console.print(f"{self.name}: {text}", highlight=False)

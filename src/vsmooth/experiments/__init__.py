@@ -1,0 +1,1 @@
+"""Experiments: specs, runs, comparisons, and the records they leave."""

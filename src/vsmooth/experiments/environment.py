@@ -1,0 +1,52 @@
+"""Where and with what a result was made."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+import vsmooth
+
+
+def describe_environment(precision: str, device: torch.device) -> dict[str, str]:
+    """Versions, commit, device, threads, precision and date, as text."""
+    return {
+        "vsmooth": vsmooth.__version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": _device_name(device),
+        "threads": str(torch.get_num_threads()),
+        "precision": precision,
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        return f"CPU ({torch.backends.cpu.get_cpu_capability()})"
+    return device.type
+
+
+def _commit() -> str:
+    """Commit of the checkout this package is imported from, ``+`` if files differ; "installed" outside a checkout."""
+    root = Path(__file__).resolve().parents[3]
+    if not (root / ".git").exists():
+        return "installed"
+    try:
+        name = _git(root, "rev-parse", "--short=12", "HEAD")
+        return name + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()

@@ -1,0 +1,38 @@
+"""What the machine computes fastest: device, precision, memory layout."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+Precision = Literal["bf16", "fp32"]
+
+
+def best_precision() -> Precision:
+    """bf16 where the device multiplies it natively (CUDA from Ampere on, CPUs with AVX-512 BF16 or AMX), else fp32."""
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    if torch.backends.mps.is_available():
+        return "fp32"
+    capability = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return "bf16" if capability.get("avx512_bf16") or capability.get("amx_bf16") else "fp32"
+
+
+def make_accelerator(precision: Precision, *, accumulate: int = 1, compile_model: bool = False) -> Accelerator:
+    """An ``Accelerator`` for one run; several runs of one process may differ in precision."""
+    # Accelerate keeps the first run's precision for the life of the process unless told to forget it.
+    AcceleratorState._reset_state(reset_partial_state=False)
+    return Accelerator(
+        mixed_precision="bf16" if precision == "bf16" else "no",
+        gradient_accumulation_steps=accumulate,
+        dynamo_backend="inductor" if compile_model else "no",
+        step_scheduler_with_optimizer=False,
+    )
+
+
+def prefers_channels_last(device: torch.device) -> bool:
+    """Convolutions run fastest channels_last on CPUs (oneDNN) and on CUDA tensor cores."""
+    return device.type in ("cpu", "cuda")

@@ -1,0 +1,252 @@
+"""The training loop: one pass over steps, resumable at any of them, the same for every method."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from vsmooth.data import Batch, Batches
+from vsmooth.methods import Method
+from vsmooth.train.checkpoint import Checkpoint, load_newest, load_optimizer, load_weights, optimizer_tensors
+from vsmooth.train.checkpoint import save_checkpoint as write_checkpoint
+from vsmooth.train.ema import WeightAverage
+from vsmooth.train.interrupt import Interrupted, deferred_signals
+from vsmooth.train.optim import Optimization
+
+Evaluate = Callable[[nn.Module], dict[str, float]]
+# Reading a loss stalls an accelerator, so there it is done for this many steps at once.
+_STEPS_BETWEEN_READS = 25
+
+
+class TrainingDivergedError(RuntimeError):
+    """The loss became NaN or infinite."""
+
+
+@dataclass(frozen=True)
+class EpochLog:
+    """One epoch: mean training loss, last learning rate, time in training steps, validation metrics."""
+
+    epoch: int
+    loss: float
+    learning_rate: float
+    seconds: float
+    images_per_second: float
+    metrics: dict[str, float]
+
+
+@dataclass
+class _State:
+    """Where training stands; with the tensors it is all that a resumed run needs."""
+
+    step: int = 0  # batches done, over all epochs
+    loss_sum: float = 0.0  # over this epoch's batches
+    seconds: float = 0.0  # in this epoch's training steps
+    history: list[EpochLog] = field(default_factory=list)
+
+
+class Listener:
+    """Told what happens; the display overrides what it shows."""
+
+    def on_step(self, step: int, total: int, loss: float) -> None:
+        """``step`` of ``total`` batches are done."""
+
+    def on_epoch(self, log: EpochLog) -> None:
+        """An epoch and its validation ended."""
+
+    def on_message(self, text: str) -> None:
+        """Something the user should read, such as a resumed or damaged checkpoint."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The trained network (averaged weights if asked for), the history, and where it ran."""
+
+    model: nn.Module
+    history: tuple[EpochLog, ...]
+    seconds: float
+    images_per_second: float
+
+
+class Trainer:
+    """Trains ``model`` by ``method`` on ``batches`` for ``epochs``.
+
+    Data order and augmentation depend on (seed, epoch, step) alone, so a run that was killed at any moment and
+    resumed from ``checkpoints`` ends with the weights of an uninterrupted one (bit for bit on a CPU).
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        model: nn.Module,
+        batches: Batches,
+        evaluate: Evaluate,
+        accelerator: Accelerator,
+        *,
+        epochs: int,
+        optimization: Optimization,
+        checkpoints: Path,
+        checkpoint_seconds: float = 30.0,
+        listener: Listener | None = None,
+    ) -> None:
+        if epochs < 1:
+            raise ValueError(f"epochs must be at least 1, got {epochs}")
+        self.method, self.batches, self.evaluate, self.epochs = method, batches, evaluate, epochs
+        self.accelerator, self.optimization = accelerator, optimization
+        self.checkpoints, self.checkpoint_seconds = checkpoints, checkpoint_seconds
+        self.listener = listener or Listener()
+        self.average = WeightAverage.of(model, optimization.ema_decay)
+        self.network = model
+        self.optimizer = optimization.build(model)
+        self.model, self.stepper = accelerator.prepare(model, self.optimizer)
+        self.state = _State()
+        self.total = epochs * len(batches)
+        self._unread: list[Tensor] = []
+        self._saved_at = time.monotonic()
+
+    def train(self) -> Trained:
+        """Resume from the newest checkpoint if there is one, and go on to the end.
+
+        Raises:
+            TrainingDivergedError: the loss is not finite; names epoch, step and learning rate.
+            Interrupted: Ctrl-C or SIGTERM; a checkpoint was written first.
+            CheckpointError: a checkpoint could not be written.
+        """
+        self._resume()
+        with deferred_signals() as signals:
+            while self.state.step < self.total:
+                epoch, start = divmod(self.state.step, len(self.batches))
+                self._train_epoch(epoch, start, signals)
+        history = tuple(self.state.history)
+        seconds = sum(log.seconds for log in history)
+        images = len(self.batches) * self.batches.batch_size * len(history)
+        return Trained(self._result(), history, seconds, images / max(seconds, 1e-9))
+
+    def _train_epoch(self, epoch: int, start: int, signals: list[int]) -> None:
+        self.model.train()
+        clock = time.perf_counter()
+        for batch in self.batches.epoch(epoch, start):
+            self._train_step(batch)
+            now = time.perf_counter()
+            self.state.seconds += now - clock
+            clock = now
+            if self.state.step % self.optimization.accumulate:
+                continue  # half a step is not worth saving
+            if signals or time.monotonic() - self._saved_at >= self.checkpoint_seconds:
+                self._save()
+                clock = time.perf_counter()
+            if signals:
+                raise Interrupted(signals[0], self.checkpoints)
+        self._end_epoch(epoch)
+
+    def _train_step(self, batch: Batch) -> None:
+        rate = self._learning_rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with self.accelerator.accumulate(self.model), self.accelerator.autocast():
+            loss = self.method.loss(self.model, self.method.craft(self.model, batch)).total
+            self.accelerator.backward(loss)
+            if self.optimization.clip_norm is not None and self.accelerator.sync_gradients:
+                self.accelerator.clip_grad_norm_(self.model.parameters(), self.optimization.clip_norm)
+            self.stepper.step()
+            self.stepper.zero_grad()
+        if self.accelerator.sync_gradients:
+            self.average.update(self.network)
+        self.state.step += 1
+        self._unread.append(loss.detach())
+        if loss.device.type == "cpu" or len(self._unread) >= _STEPS_BETWEEN_READS:
+            self._read_losses()
+
+    def _learning_rate(self) -> float:
+        every = self.optimization.accumulate
+        return self.optimization.learning_rate_at(self.state.step // every, max(1, self.total // every))
+
+    def _read_losses(self) -> None:
+        if not self._unread:
+            return
+        losses = torch.stack(self._unread).tolist()
+        first = self.state.step - len(losses)
+        self._unread.clear()
+        for offset, loss in enumerate(losses):
+            if not math.isfinite(loss):
+                epoch, step = divmod(first + offset, len(self.batches))
+                raise TrainingDivergedError(
+                    f"the loss is {loss} at epoch {epoch + 1}, step {step + 1} of {len(self.batches)}, learning rate "
+                    f"{self._learning_rate():.4g}: lower the learning rate, lengthen the warm-up or clip the gradient"
+                )
+            self.state.loss_sum += loss
+        self.listener.on_step(self.state.step, self.total, losses[-1])
+
+    def _end_epoch(self, epoch: int) -> None:
+        clock = time.perf_counter()
+        self._read_losses()
+        steps, seconds = len(self.batches), self.state.seconds + time.perf_counter() - clock
+        log = EpochLog(
+            epoch + 1,
+            self.state.loss_sum / steps,
+            float(self.optimizer.param_groups[0]["lr"]),
+            seconds,
+            steps * self.batches.batch_size / max(seconds, 1e-9),
+            self.evaluate(self._evaluated()),
+        )
+        self.state.history.append(log)
+        self.state.loss_sum = self.state.seconds = 0.0
+        self.listener.on_epoch(log)
+
+    def _evaluated(self) -> nn.Module:
+        return self.average.model or self.model
+
+    def _result(self) -> nn.Module:
+        if self.average.model is not None:
+            return self.average.model
+        return self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False, keep_torch_compile=False)
+
+    def _save(self) -> None:
+        self._read_losses()  # never save a step whose loss is not finite
+        if self.accelerator.is_main_process:
+            tensors = {
+                "model": self.network.state_dict(),
+                "optimizer": optimizer_tensors(self.optimizer),
+                "rng": _random_states(),
+            }
+            if self.average.model is not None:
+                tensors["average"] = self.average.model.state_dict()
+            write_checkpoint(self.checkpoints, Checkpoint(self.state.step, tensors, asdict(self.state)))
+        self._saved_at = time.monotonic()
+
+    def _resume(self) -> None:
+        checkpoint, warnings = load_newest(self.checkpoints)
+        for warning in warnings:
+            self.listener.on_message(warning)
+        if checkpoint is None:
+            return
+        load_weights(self.network, checkpoint.tensors["model"], self.checkpoints)
+        load_optimizer(self.optimizer, checkpoint.tensors["optimizer"])
+        if self.average.model is not None:
+            load_weights(self.average.model, checkpoint.tensors["average"], self.checkpoints)
+        _restore_random_states(checkpoint.tensors["rng"])
+        values: dict[str, Any] = dict(checkpoint.values)
+        values["history"] = [EpochLog(**log) for log in values["history"]]
+        self.state = _State(**values)
+        epoch, step = divmod(self.state.step, len(self.batches))
+        self.listener.on_message(f"resuming at epoch {epoch + 1}, step {step + 1}")
+
+
+def _random_states() -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def _restore_random_states(states: dict[str, Tensor]) -> None:
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from typing import Any
+
+import datasets
+import pytest
+from data_builders import make_dataset, to_pil
+
+from vsmooth.data import Dataset, ImageSet, load_dataset
+
+
+def to_hub(
+    split: ImageSet, classes: tuple[str, ...], image: str = "image", label: str = "label"
+) -> datasets.Dataset:
+    features = datasets.Features({image: datasets.Image(), label: datasets.ClassLabel(names=list(classes))})
+    content = {image: [to_pil(pixels) for pixels in split.images], label: split.labels.tolist()}
+    return datasets.Dataset.from_dict(content, features=features)
+
+
+def serve(monkeypatch: pytest.MonkeyPatch, **splits: datasets.Dataset) -> list[str]:
+    """Answer `datasets.load_dataset` from memory; returns the names that were asked for."""
+    asked: list[str] = []
+
+    def load(name: str) -> datasets.DatasetDict:
+        asked.append(name)
+        return datasets.DatasetDict(splits)
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    return asked
+
+
+@pytest.fixture
+def written() -> Dataset:
+    return make_dataset()
+
+
+@pytest.mark.parametrize("source", ["hub:someone/pictures", "someone/pictures"])
+@pytest.mark.parametrize("test", ["test", "validation"])
+def test_round_trip(written: Dataset, source: str, test: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, other = (to_hub(part, written.classes) for part in (written.train, written.test))
+    asked = serve(monkeypatch, **{"train": train, test: other})
+    loaded = load_dataset(source)
+    assert asked == ["someone/pictures"]
+    assert loaded.fingerprint == written.fingerprint
+    assert loaded.classes == written.classes
+
+
+def test_column_names_of_cifar(written: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [to_hub(part, written.classes, "img", "fine_label") for part in (written.train, written.test)]
+    serve(monkeypatch, train=parts[0], test=parts[1])
+    assert load_dataset("hub:a/b").fingerprint == written.fingerprint
+
+
+def test_missing_split(written: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve(monkeypatch, train=to_hub(written.train, written.classes))
+    with pytest.raises(
+        ValueError, match=r"hub:a/b has no test split: looked for test, validation.*; has train"
+    ):
+        load_dataset("hub:a/b")
+
+
+def test_wrong_columns(written: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = datasets.Dataset.from_dict({"text": ["x"], "label": [0]})
+    serve(monkeypatch, train=text, test=text)
+    with pytest.raises(
+        ValueError, match=r"hub:a/b, split train needs an image column .* but has text, label"
+    ):
+        load_dataset("hub:a/b")
+    strings = text.rename_column("text", "image")
+    serve(monkeypatch, train=strings, test=strings)
+    with pytest.raises(ValueError, match=r"split train: column 'image' must be an Image feature"):
+        load_dataset("hub:a/b")
+
+
+def test_unreachable_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> Any:
+        raise datasets.exceptions.DatasetNotFoundError(f"Dataset '{name}' doesn't exist on the Hub\nmore")
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    message = r"cannot load 'a/b' from the Hugging Face Hub: Dataset 'a/b' doesn't exist on the Hub; check"
+    with pytest.raises(ValueError, match=message):
+        load_dataset("a/b")
+
+
+def test_missing_datasets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "datasets", None)
+    with pytest.raises(ModuleNotFoundError, match=r"'a/b' needs datasets: pip install 'vsmooth\[lab\]'"):
+        load_dataset("hub:a/b")

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from vsmooth.experiments.record import Comparison
+from vsmooth.report.differences import difference_from_one_hot
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "ece", "nll"])
+def test_one_seed_falls_back_to_test_images(make_comparison: Callable[..., Comparison], metric: str) -> None:
+    comparison = make_comparison(seeds=1)
+    one_hot, smoothed = comparison.groups[:2]
+    found = difference_from_one_hot(comparison, smoothed, metric)
+    assert found is not None
+    assert found.source == "test samples"
+    assert found.low is not None
+    # The bootstrap's difference comes from the predictions, the other one from the recorded metrics.
+    assert found.mean == pytest.approx(smoothed.runs[0].value(metric) - one_hot.runs[0].value(metric))
+
+
+def test_several_seeds_use_seeds(comparison: Comparison) -> None:
+    found = difference_from_one_hot(comparison, comparison.groups[1], "ece")
+    assert found is not None
+    assert found.source == "seeds"
+    assert found.seeds == 3
+
+
+def test_different_test_images_are_refused(make_comparison: Callable[..., Comparison]) -> None:
+    comparison = make_comparison(seeds=1)
+    path = comparison.directory / comparison.runs[1].folder / "predictions-test.npz"
+    logits, labels = comparison.predictions(comparison.runs[1])
+    np.savez(path, logits=logits, labels=labels[::-1])
+    with pytest.raises(ValueError, match="different test images"):
+        difference_from_one_hot(comparison, comparison.groups[1], "accuracy")

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vsmooth.experiments.record import Comparison, RunRecord
+from vsmooth.report.findings import claims, findings
+
+Scores = list[tuple[float, float, float]]  # accuracy, ECE, mean confidence per seed
+
+
+def simple(groups: dict[tuple[str, float], Scores]) -> Comparison:
+    runs = tuple(
+        RunRecord(label, alpha, 0, seed, "d", "m", 1, 1, 2,
+                  {"accuracy": accuracy, "ece": ece, "mean_confidence": confidence}, 1.0, 1.0, (), "f")
+        for (label, alpha), scores in groups.items()
+        for seed, (accuracy, ece, confidence) in enumerate(scores)
+    )
+    return Comparison(runs, "c", {}, ("a", "b"), Path("."))
+
+
+ONE_HOT: Scores = [(0.880, 0.030, 0.91), (0.882, 0.031, 0.912), (0.881, 0.030, 0.911)]
+
+
+def test_gain_is_said() -> None:
+    better: Scores = [(0.890, 0.010, 0.89), (0.892, 0.012, 0.892), (0.890, 0.011, 0.891)]
+    first, second = findings(simple({("one-hot", 0): ONE_HOT, ("virtual-smoothing", 0.3): better}))
+    assert first == "One-hot reaches 88.10 % accuracy with an ECE of 0.030, over-confident by 3.0 points."
+    change = "+0.97 points (95 % CI +0.82 to +1.11, 3 seeds)"
+    assert second.startswith(f"VS 0.3 changes accuracy by {change}: better than one-hot.")
+    assert "Its ECE falls from 0.030 to 0.011 (-0.019; 95 % CI" in second
+    assert "better calibrated." in second
+    assert "about as confident as it is accurate" in second
+    assert "Why" not in second
+
+
+def test_loss_is_said_and_explained() -> None:
+    worse: Scores = [(0.870, 0.060, 0.81), (0.873, 0.061, 0.812), (0.871, 0.059, 0.811)]
+    comparison = simple({("one-hot", 0): ONE_HOT, ("virtual-smoothing", 0.5): worse})
+    text = findings(comparison)[1]
+    for words in ("worse than one-hot", "worse calibrated", "under-confident by 6.0 points",
+                  "powerful enough for its data", "takes away more confidence", "smaller alpha"):
+        assert words in text
+    assert [claim.outcome for claim in claims(comparison)] == ["does not hold", "does not hold", "not tested"]
+
+
+def test_unclear_difference_is_not_called_a_gain() -> None:
+    unclear: Scores = [(0.89, 0.020, 0.9), (0.875, 0.040, 0.9), (0.884, 0.031, 0.9)]
+    comparison = simple({("one-hot", 0): ONE_HOT, ("virtual-smoothing", 0.3): unclear})
+    text = findings(comparison)[1]
+    assert text.count("not distinguishable from one-hot") == 2
+    assert "better" not in text
+    assert claims(comparison)[0].verdict == "not distinguishable with 3 seeds"
+
+
+def test_label_smoothing_claim() -> None:
+    smoothed: Scores = [(0.885, 0.30, 0.58), (0.886, 0.31, 0.58), (0.884, 0.30, 0.58)]
+    comparison = simple({("one-hot", 0): ONE_HOT, ("label-smoothing", 0.4): smoothed})
+    *_, last = claims(comparison)
+    assert (last.label, last.outcome) == ("LS 0.4", "holds")
+    assert "targets give the right class about 0.6" in findings(comparison)[1]
+    small = simple({("one-hot", 0): ONE_HOT, ("label-smoothing", 0.1): smoothed})
+    assert claims(small)[-1].outcome == "not tested"
+
+
+def test_without_one_hot() -> None:
+    comparison = simple({("virtual-smoothing", 0.3): ONE_HOT})
+    assert findings(comparison) == (
+        "No one-hot network was trained, so nothing can be said about gains or losses.",
+    )
+    assert {claim.outcome for claim in claims(comparison)} == {"not tested"}
+
+
+def test_without_a_shared_seed() -> None:
+    comparison = simple({("one-hot", 0): ONE_HOT[:1], ("virtual-smoothing", 0.3): ONE_HOT[:2]})
+    apart = Comparison((comparison.runs[0], comparison.runs[2]), "c", {}, ("a", "b"))
+    assert findings(apart)[1] == "VS 0.3 shares no seed with one-hot, so the two cannot be compared."
+
+
+@pytest.mark.parametrize("words", ["another seed may differ by more", "95 % CI over test images", "1 seed"])
+def test_one_seed_is_never_passed_off_as_more(make_comparison: Callable[..., Comparison], words: str) -> None:
+    comparison = make_comparison(seeds=1)
+    assert words in " ".join(findings(comparison))
+    assert all("one seed" in claim.verdict or "1 seed" in claim.verdict for claim in claims(comparison))

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from vsmooth.experiments.record import Group
+from vsmooth.report.style import mix_with_white, styles
+
+
+def test_mix_with_white() -> None:
+    assert mix_with_white("#000000", 0.0) == "#000000"
+    assert mix_with_white("#0072b2", 1.0) == "#ffffff"
+
+
+def test_hue_by_scheme_and_shade_by_alpha() -> None:
+    virtual = [Group("virtual-smoothing", alpha, 0, ()) for alpha in (0.1, 0.5)]
+    found = styles([Group("one-hot", 0.0, 0, ()), Group("label-smoothing", 0.1, 0, ()), *virtual])
+    assert found[3].colour == "#0072b2"
+    assert found[2].colour != found[3].colour
+    assert found[2].marker == found[3].marker
+    assert found[2].line != found[3].line
+    assert len({style.colour for style in found}) == 4

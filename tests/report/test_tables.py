@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from vsmooth.experiments.record import Comparison, RunRecord
+from vsmooth.report.render import Cell, Column, Table, to_html, to_markdown, typeset
+from vsmooth.report.tables import (
+    ACCURACY,
+    ECE,
+    best_group,
+    confidence_words,
+    print_table,
+    result_table,
+    seed_table,
+    selection_table,
+)
+
+
+def simple(values: dict[tuple[str, float], list[float]], metric: str = "accuracy") -> Comparison:
+    runs = tuple(
+        RunRecord(label, alpha, 0, seed, "d", "m", 1, 1, 2, {metric: value}, 1.0, 1.0, (), "f")
+        for (label, alpha), seeds in values.items()
+        for seed, value in enumerate(seeds)
+    )
+    return Comparison(runs, "c", {}, ("a", "b"), Path("."))
+
+
+def test_result_table_values(comparison: Comparison) -> None:
+    table = result_table(comparison)
+    group = comparison.groups[1]
+    accuracy, difference = group.summary("accuracy"), comparison.difference(group, "accuracy")
+    assert accuracy is not None
+    assert accuracy.std is not None
+    assert difference is not None
+    cell = table.rows[1][2]
+    assert cell.text == f"{accuracy.mean * 100:.2f} ± {accuracy.std * 100:.2f}"
+    assert cell.detail.startswith(f"{difference.mean * 100:+.2f} [")
+    assert [row[0].text for row in table.rows] == ["one-hot", "LS 0.4", "VS 0.1", "VS 0.5"]
+    assert table.rows[0][2].detail == ""
+    assert len(table.columns) == len(table.rows[0])
+
+
+def test_best_is_marked_only_if_distinguishable_from_every_row() -> None:
+    clear = simple({("one-hot", 0): [0.80, 0.81, 0.82], ("virtual-smoothing", 0.3): [0.90, 0.912, 0.921]})
+    best = best_group(clear, ACCURACY)
+    assert best is not None
+    assert best.name == "VS 0.3"
+    close = simple({("one-hot", 0): [0.80, 0.81, 0.82], ("virtual-smoothing", 0.3): [0.81, 0.80, 0.83]})
+    assert best_group(close, ACCURACY) is None
+    assert any("No value is marked" in note for note in result_table(close).notes)
+
+
+def test_less_is_better_for_ece() -> None:
+    eces = {("one-hot", 0.0): [0.05, 0.06], ("virtual-smoothing", 0.3): [0.01, 0.0201]}
+    found = best_group(simple(eces, "ece"), ECE)
+    assert found is not None
+    assert found.name == "VS 0.3"
+
+
+def test_one_seed_is_labelled_as_such(make_comparison: Callable[..., Comparison]) -> None:
+    table = result_table(make_comparison(seeds=1))
+    assert table.rows[1][2].detail.endswith("†")
+    assert "±" not in table.rows[1][2].text
+    assert not any(cell.best for row in table.rows for cell in row)
+    assert any("bootstrap over the test images" in note for note in table.notes)
+
+
+def test_missing_metrics_show_a_dash() -> None:
+    row = result_table(simple({("one-hot", 0): [0.8]})).rows[0]
+    assert row[3] == Cell("–")
+    assert row[6] == Cell("–")
+
+
+@pytest.mark.parametrize(
+    ("gap", "words"), [(0.02, "over-confident"), (-0.02, "under-confident"), (0.004, "about right")]
+)
+def test_confidence_words(gap: float, words: str) -> None:
+    assert confidence_words(gap) == words
+
+
+def test_seed_and_selection_tables(comparison: Comparison) -> None:
+    assert len(seed_table(comparison).rows) == 12
+    assert selection_table(comparison.groups[0]) is None
+    chosen = selection_table(comparison.groups[3])
+    assert chosen is not None
+    assert [row[0].best for row in chosen.rows] == [False, True]
+    assert chosen.rows[1][2].text == "0.450"
+    assert chosen.rows[1][1].text == "–"
+
+
+def test_markdown_and_html_escape() -> None:
+    table = Table((Column("a\nb"),), ((Cell("<b>|", "-0.1", True),),), ("x < y",))
+    assert to_markdown(table) == "| a b |\n| --- |\n| **★ &lt;b>\\|**<br>-0.1 |\n\nx < y"
+    html = to_html(table)
+    assert "<strong>★ &lt;b&gt;|</strong><small>−0.1</small>" in html
+    assert "x &lt; y" in html
+
+
+def test_typeset() -> None:
+    assert typeset("-0.2 one-hot VS 0.3, 2026-11-22") == "−0.2 one-hot VS\u00a00.3, 2026-11-22"
+
+
+@pytest.mark.parametrize(("width", "wide"), [(80, False), (200, True)])
+def test_terminal_table_fits(comparison: Comparison, width: int, wide: bool) -> None:
+    stream = io.StringIO()
+    print_table(comparison, Console(file=stream, width=width))
+    text = stream.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    assert "VS 0.1" in text
+    assert "…" not in text
+    assert ("Brier" in text) is wide
+
+
+def test_names_with_markup_are_printed_as_they_are(comparison: Comparison) -> None:
+    odd = replace(comparison, runs=tuple(replace(run, label="[red]x") for run in comparison.runs[:1]))
+    stream = io.StringIO()
+    print_table(odd, Console(file=stream, width=120))
+    assert "[red]x" in stream.getvalue()
