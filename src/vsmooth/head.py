@@ -9,11 +9,12 @@ from typing import TypeVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 # What libraries call their classifier; the last component of a module's name.
 _CLASSIFIER_NAMES = frozenset(
-    "fc classifier classif head heads head_fc linear last_linear output output_layer logits out_proj score "
-    "final_layer final_conv".split()
+    "fc classifier classif clf head heads head_fc linear last_linear out output "  # noqa: SIM905
+    "output_layer logits out_proj score final_layer final_conv".split()
 )
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -25,20 +26,18 @@ class VirtualHead:
     channels; in eval mode K, and the virtual rows are not computed.
     """
 
-    weight: nn.Parameter
-    bias: nn.Parameter | None
     training: bool
     num_classes: int
     num_virtual: int
     keep_virtual: bool = False
 
-    def _used(self) -> tuple[Tensor, Tensor | None]:
+    def _used(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
         if self.training or self.keep_virtual:
-            return self.weight, self.bias
-        return self.weight[: self.num_classes], None if self.bias is None else self.bias[: self.num_classes]
+            return weight, bias
+        return weight[: self.num_classes], None if bias is None else bias[: self.num_classes]
 
     def extra_repr(self) -> str:
-        return f"{self.weight.shape[1]}, num_classes={self.num_classes}, num_virtual={self.num_virtual}"
+        return f"num_classes={self.num_classes}, num_virtual={self.num_virtual}"
 
 
 class VirtualLinear(VirtualHead, nn.Linear):
@@ -49,11 +48,12 @@ class VirtualLinear(VirtualHead, nn.Linear):
         _copy_real_rows(self, plain, num_virtual)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.linear(input, *self._used())
+        return F.linear(input, *self._used(self.weight, self.bias))
 
     def plain(self) -> nn.Linear:
         """An ordinary K-way ``Linear`` with the real rows."""
-        return _with_real_rows(nn.Linear(self.in_features, self.num_classes, self.bias is not None, device="meta"), self)
+        empty = nn.Linear(self.in_features, self.num_classes, self.bias is not None, device="meta")
+        return _with_real_rows(empty, self)
 
 
 class VirtualConv2d(VirtualHead, nn.Conv2d):
@@ -64,7 +64,7 @@ class VirtualConv2d(VirtualHead, nn.Conv2d):
         _copy_real_rows(self, plain, num_virtual)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.conv2d(input, *self._used())
+        return F.conv2d(input, *self._used(self.weight, self.bias))
 
     def plain(self) -> nn.Conv2d:
         """An ordinary K-way 1x1 ``Conv2d`` with the real rows."""
@@ -94,13 +94,16 @@ def add_virtual_classes(
         ValueError: V < 1; no classifier, or more than one that could be it (the message lists them); the model has
             virtual classes already.
     """
-    if num_virtual is not None and (isinstance(num_virtual, bool) or not isinstance(num_virtual, int) or num_virtual < 1):
+    whole = isinstance(num_virtual, int) and not isinstance(num_virtual, bool)
+    if num_virtual is not None and (not whole or num_virtual < 1):
         raise ValueError(f"num_virtual must be a whole number of at least 1 (or None for V = K), got {num_virtual!r}")
     if virtual_heads(model):
         raise ValueError("the model has virtual classes already; remove_virtual_classes(model) takes them off")
     name, plain = _find_classifier(model, head)
     count = num_virtual or plain.weight.shape[0]
     wide = VirtualLinear(plain, count) if isinstance(plain, nn.Linear) else VirtualConv2d(plain, count)
+    if type(plain) not in (nn.Linear, nn.Conv2d):
+        _check_same_map(plain, wide.plain())
     return _replace(model, name, wide)
 
 
@@ -141,6 +144,9 @@ def _only_head(model: nn.Module) -> tuple[str, VirtualLinear | VirtualConv2d]:
     found = virtual_heads(model)
     if not found:
         raise ValueError(f"{type(model).__name__} has no virtual classes; add them with add_virtual_classes(model)")
+    if len(found) > 1:
+        listed = ", ".join(repr(name) for name, _ in found)
+        raise ValueError(f"{type(model).__name__} has more than one head with virtual classes: {listed}; pass one")
     return found[0]
 
 
@@ -156,10 +162,21 @@ def _copy_real_rows(wide: VirtualLinear | VirtualConv2d, plain: nn.Linear | nn.C
     wide.train(plain.training)
 
 
+@torch.no_grad()
+def _check_same_map(plain: nn.Linear | nn.Conv2d, copy: nn.Linear | nn.Conv2d) -> None:
+    """A subclass may compute something else, such as cosines, which the wide layer would not."""
+    probe = plain.weight[:1] + 1
+    if not probe.is_meta and not torch.equal(plain.forward(probe), copy.forward(probe)):
+        raise ValueError(
+            f"the classifier is a {type(plain).__name__}, which computes something else than a plain layer: "
+            "virtual classes would change its real logits"
+        )
+
+
 Plain = TypeVar("Plain", nn.Linear, nn.Conv2d)
 
 
-def _with_real_rows(empty: Plain, wide: VirtualHead) -> Plain:
+def _with_real_rows(empty: Plain, wide: VirtualLinear | VirtualConv2d) -> Plain:
     real = wide.num_classes
     empty.weight = nn.Parameter(wide.weight.detach()[:real].clone(), wide.weight.requires_grad)
     if wide.bias is not None:
@@ -207,27 +224,36 @@ def _named_classifier(
 
 
 def _can_classify(module: nn.Module) -> bool:
-    if type(module) is nn.Linear:
-        return True
-    return type(module) is nn.Conv2d and module.kernel_size == (1, 1) and module.groups == 1
+    if isinstance(module, nn.Conv2d):
+        pointwise = module.kernel_size == module.stride == (1, 1) and module.groups == 1
+        return pointwise and module.padding in ((0, 0), "valid", "same")
+    # The projection within an attention layer is never called as a layer.
+    return isinstance(module, nn.Linear) and not isinstance(module, NonDynamicallyQuantizableLinear)
 
 
 def _declared_classifier(model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d]) -> list[str]:
     """The answer of ``model.get_classifier()``, timm's convention."""
     getter = getattr(model, "get_classifier", None)
     declared = getter() if callable(getter) else None
-    if isinstance(declared, nn.Module):
-        return [name for name, layer in layers.items() if layer is declared]
-    members = declared if isinstance(declared, tuple | list) else ()
-    return [name for name, layer in layers.items() if any(layer is member for member in members)]
+    members = declared if isinstance(declared, tuple | list | nn.ModuleList) else (declared,)
+    names = [name for name, module in model.named_modules() if any(module is member for member in members)]
+    return [layer for name in names for layer in _outputs(model, layers, name)]
 
 
 def _conventional_classifiers(model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d]) -> list[str]:
-    """Layers with, or the last within a container with, a classifier's name, at the outermost level that has one."""
+    """Layers with, or last within a container with, a classifier's name, at the outermost level that has one."""
     named = [n for n, _ in model.named_modules() if n.rpartition(".")[2] in _CLASSIFIER_NAMES]
-    inside = {n: [layer for layer in layers if layer == n or layer.startswith(n + ".")] for n in named}
-    depths = [n.count(".") for n in named if inside[n]]
-    return [inside[n][-1] for n in named if inside[n] and n.count(".") == min(depths)]
+    outputs = {n: found for n in named if (found := _outputs(model, layers, n))}
+    outermost = min((n.count(".") for n in outputs), default=0)
+    return [layer for n, found in outputs.items() if n.count(".") == outermost for layer in found]
+
+
+def _outputs(model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d], container: str) -> list[str]:
+    """The last layer within a module, and any beside it of the same shape: two heads whose logits are pooled."""
+    inside = [n for n in layers if n == container or n.startswith(container + ".")]
+    if isinstance(model.get_submodule(container), nn.Sequential):
+        return inside[-1:]
+    return [n for n in inside if _shape(layers[n]) == _shape(layers[inside[-1]])]
 
 
 def _last_of_sequential(model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d]) -> list[str]:

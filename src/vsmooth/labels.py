@@ -27,7 +27,7 @@ def check_probabilities(targets: Tensor, num_classes: int, class_dim: int = 1) -
         raise ValueError(
             f"probability targets must sum to 1 over the classes; a row is off by {worst.item():.4g}: normalise them"
         )
-    if targets.detach().amin() < 0:
+    if targets.numel() and targets.detach().amin() < 0:
         raise ValueError(f"probability targets must not be negative, got {targets.min().item():.4g}")
 
 
@@ -115,8 +115,9 @@ def _as_probabilities(targets: Tensor, num_classes: int) -> Tensor:
         return targets
     if targets.ndim != 1 or targets.dtype == torch.bool:
         raise ValueError(f"index targets must be integers of shape (N,), got {targets.dtype} {tuple(targets.shape)}")
-    check_index_targets(targets, num_classes)
-    return torch.nn.functional.one_hot(targets.long(), num_classes).float()
+    indices = targets.long()
+    check_index_targets(indices, num_classes)
+    return torch.nn.functional.one_hot(indices, num_classes).float()
 
 
 @dataclass(frozen=True)
@@ -183,8 +184,9 @@ class VirtualSmoothing(LabelScheme):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.num_virtual is not None and (isinstance(self.num_virtual, bool) or self.num_virtual < 1):
-            raise ValueError(f"num_virtual must be at least 1 (or None for V = K), got {self.num_virtual}")
+        virtual = self.num_virtual
+        if virtual is not None and (isinstance(virtual, bool) or not isinstance(virtual, int) or virtual < 1):
+            raise ValueError(f"num_virtual must be a whole number of at least 1 (or None for V = K), got {virtual!r}")
         if self.distribution is not None:
             object.__setattr__(self, "distribution", tuple(float(share) for share in self.distribution))
             self._check_distribution(self.distribution)
@@ -206,7 +208,8 @@ class VirtualSmoothing(LabelScheme):
     def smoothing_slice(self, num_classes: int, width: int) -> slice:
         fixed = self._fixed_virtual()
         if (width != num_classes + fixed) if fixed else (width <= num_classes):
-            fits = f"exactly {num_classes + fixed}" if fixed else f"more than {num_classes}, {2 * num_classes} for V = K"
+            loose = f"more than {num_classes}, {2 * num_classes} for V = K"
+            fits = f"exactly {num_classes + fixed}" if fixed else loose
             raise ValueError(
                 f"logits have {width} classes, but virtual smoothing with num_classes={num_classes} and "
                 f"num_virtual={fixed} needs {fits}; widen the model with add_virtual_classes(model) and, in eval "

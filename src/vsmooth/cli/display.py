@@ -17,6 +17,11 @@ from vsmooth.train import EpochLog
 _SECONDS_BETWEEN_LINES = 60.0
 
 
+def say(console: Console, text: str, style: str | None = None) -> None:
+    """Print one line as it is: no markup in brackets, no break inside a path."""
+    console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+
 class Display(CompareListener):
     """Bars on a terminal, a line an epoch (at most one a minute) elsewhere."""
 
@@ -65,7 +70,7 @@ class Display(CompareListener):
         last = log.epoch == self.epochs
         if not self.console.is_terminal and (last or time.monotonic() - self._line_at >= _SECONDS_BETWEEN_LINES):
             self._line_at = time.monotonic()
-            self.console.print(f"{self.name}: {note}", highlight=False)
+            say(self.console, f"{self.name}: {note}")
 
     def on_message(self, text: str) -> None:
-        self.console.print(f"{self.name}: {text}", highlight=False)
+        say(self.console, f"{self.name}: {text}")

@@ -30,7 +30,7 @@ class Setting:
     train_limit: int | None = None
     """train on a fixed, class-balanced subset of this many images"""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """auto: bf16 autocast where the hardware multiplies it natively, else fp32; evaluation is always fp32"""
+    """auto: bf16 autocast where the hardware multiplies it natively, else fp32; the final evaluation is always fp32"""
     compile: bool = False
     """torch.compile the network"""
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from vsmooth.data import Dataset
 from vsmooth.experiments.environment import describe_environment
-from vsmooth.experiments.label_names import AutoAlpha
-from vsmooth.experiments.record import Comparison, RunRecord, write_summary
+from vsmooth.experiments.label_names import AutoAlpha, label_text
+from vsmooth.experiments.record import (
+    SUMMARY_FILE,
+    Comparison,
+    RunRecord,
+    read_json,
+    read_record,
+    write_record,
+    write_summary,
+)
 from vsmooth.experiments.run import run_experiment
 from vsmooth.experiments.spec import RunSpec
 from vsmooth.labels import LabelScheme
-from vsmooth.train import Listener
+from vsmooth.train import CheckpointError, Listener, TrainingDivergedError
 
 
 class CompareListener(Listener):
@@ -49,32 +57,38 @@ class ComparePlan:
 def compare(
     plan: ComparePlan, dataset: Dataset, directory: Path, command: str, listener: CompareListener | None = None
 ) -> Comparison:
-    """Run what is not yet run, then write ``summary.json``.
+    """Run what is not yet run, then write ``summary.json``; a comparison that stops early sums up what is finished.
 
     Seeds go round first, so an interrupted comparison has whole seeds to show. Alpha of an :class:`AutoAlpha` is the
     one of its grid with the lowest validation NLL at the first seed: a proper score, which asks for accuracy and
     calibration at once. The test split is evaluated at the end of a run and chooses nothing.
+
+    Raises:
+        ValueError: two labels that mean the same for this data; else as :func:`run_experiment`.
+        TrainingDivergedError, CheckpointError: as :func:`run_experiment`, with the label and the seed.
     """
-    listener = listener or CompareListener()
-    runner = _Runner(plan, dataset, directory, listener)
-    runs: list[RunRecord] = []
-    chosen: dict[AutoAlpha, RunRecord] = {}
-    for seed in plan.seeds:
-        for label in plan.labels:
-            if not isinstance(label, AutoAlpha):
-                runs.append(runner.run(label, seed))
-            elif label not in chosen:
-                chosen[label] = runner.choose(label, seed)
-                runs.append(chosen[label])
-            else:
-                again = runner.run(replace(label.scheme, alpha=chosen[label].alpha), seed)
-                runs.append(replace(again, selected_from=chosen[label].selected_from))
-    # An alpha that was chosen may also have been asked for by name.
-    unique = tuple({run.folder: run for run in runs}.values())
-    environment = describe_environment(plan.base.precision, _device())
-    comparison = Comparison(unique, command, environment, dataset.classes, directory)
-    write_summary(comparison, directory)
-    return comparison
+    _check_distinct(plan.labels, dataset.num_classes)
+    runner = _Runner(plan, dataset, directory, listener or CompareListener())
+
+    def sum_up() -> Comparison:
+        environment = describe_environment(plan.base.precision, _device())
+        comparison = Comparison(runner.unique_runs(), command, environment, dataset.classes, directory)
+        for run in comparison.runs:
+            if read_record(directory / run.folder) != run:
+                write_record(run, directory / run.folder)  # reports read from there how alpha was chosen
+        write_summary(comparison, directory)
+        return comparison
+
+    try:
+        for seed in plan.seeds:
+            for label in plan.labels:
+                runner.add(label, seed)
+    except BaseException:
+        if len(runner.runs) > _rows_of(directory):
+            with suppress(OSError, ValueError):
+                sum_up()
+        raise
+    return sum_up()
 
 
 @dataclass
@@ -83,14 +97,40 @@ class _Runner:
     dataset: Dataset
     directory: Path
     listener: CompareListener
+    runs: list[RunRecord] = field(default_factory=list)
+    chosen: dict[AutoAlpha, RunRecord] = field(default_factory=dict)
     done: int = 0
+
+    def add(self, label: LabelScheme | AutoAlpha, seed: int) -> None:
+        """Run ``label`` and keep the record, with the candidates where alpha was chosen."""
+        if not isinstance(label, AutoAlpha):
+            record = self.run(label, seed)
+        elif label not in self.chosen:
+            record = self.chosen[label] = self.choose(label, seed)
+        else:
+            best = self.chosen[label]
+            record = replace(self.run(replace(label.scheme, alpha=best.alpha), seed), selected_from=best.selected_from)
+        self.runs.append(record)
+
+    def unique_runs(self) -> tuple[RunRecord, ...]:
+        """One run for each network and seed: an alpha that was chosen may also have been asked for by name."""
+        found: dict[tuple[str, float, int, int], RunRecord] = {}
+        for run in self.runs:
+            key = (run.label, run.alpha, run.num_virtual, run.seed)
+            if key not in found or run.selected_from is not None:
+                found[key] = run
+        return tuple(found.values())
 
     def run(self, label: LabelScheme, seed: int) -> RunRecord:
         spec = self.plan.base.with_label(label, seed)
         self.listener.on_run(self.done, self.plan.most_runs, spec)
-        record = run_experiment(spec, self.dataset, self.directory, self.listener)
+        try:
+            record = run_experiment(spec, self.dataset, self.directory, self.listener)
+        except (TrainingDivergedError, CheckpointError) as error:
+            kept = f"; what finished before ({self.done}) is kept" if self.done else ""
+            raise type(error)(f"{label_text(label)}, seed {seed}: {error}{kept}") from error
         self.done += 1
-        return record
+        return replace(record, selected_from=None)  # a former comparison may have chosen it
 
     def choose(self, label: AutoAlpha, seed: int) -> RunRecord:
         candidates = [self.run(scheme, seed) for scheme in label.candidates()]
@@ -110,3 +150,19 @@ def _device() -> torch.device:
     from accelerate import PartialState
 
     return torch.device(PartialState().device)
+
+
+def _check_distinct(labels: tuple[LabelScheme | AutoAlpha, ...], num_classes: int) -> None:
+    seen: dict[tuple[str, float | None, int], LabelScheme | AutoAlpha] = {}
+    for label in labels:
+        scheme, alpha = (label.scheme, None) if isinstance(label, AutoAlpha) else (label, label.alpha)
+        twin = seen.setdefault((scheme.name, alpha, scheme.width(num_classes)), label)
+        if twin is not label:
+            raise ValueError(f"{twin} and {label} are the same label for {num_classes} classes")
+
+
+def _rows_of(directory: Path) -> int:
+    try:
+        return len(read_json(directory / SUMMARY_FILE)["rows"])
+    except (ValueError, KeyError, TypeError):
+        return 0

@@ -40,7 +40,7 @@ def parse_label(text: str) -> LabelScheme | AutoAlpha:
     kind, *values = text.strip().lower().split(":")
     scheme = _KINDS.get(kind)
     if scheme is None:
-        near = difflib.get_close_matches(kind, _KINDS, n=1, cutoff=0.4)
+        near = difflib.get_close_matches(kind, [name for name in _KINDS if name != "onehot"], n=1, cutoff=0.4)
         raise ValueError(f"unknown label {text!r}; {f'did you mean {near[0]}? ' if near else ''}labels are {_FORMS}")
     if scheme is OneHot:
         if values:
@@ -55,10 +55,17 @@ def parse_label(text: str) -> LabelScheme | AutoAlpha:
 
 
 def label_text(scheme: LabelScheme) -> str:
-    """The text that :func:`parse_label` reads back."""
+    """The text that :func:`parse_label` reads back.
+
+    Raises:
+        ValueError: virtual classes with a distribution of their own, which the text has no room for.
+    """
     if isinstance(scheme, OneHot):
         return scheme.name
-    text = f"{scheme.short_name.lower()}:{scheme.alpha:g}"
+    if isinstance(scheme, VirtualSmoothing) and scheme.distribution is not None:
+        raise ValueError("an experiment's label cannot carry a distribution over the virtual classes")
+    short = f"{scheme.alpha:g}"
+    text = f"{scheme.short_name.lower()}:{short if float(short) == scheme.alpha else repr(float(scheme.alpha))}"
     count = scheme.num_virtual if isinstance(scheme, VirtualSmoothing) else None
     return text if count is None else f"{text}:{count}"
 

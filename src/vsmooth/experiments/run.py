@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,15 +11,23 @@ from accelerate import Accelerator
 from torch import nn
 
 from vsmooth.data import Batches, Dataset, ImageSet
-from vsmooth.evaluate import CleanMetrics, Predictions, evaluate_clean, predict
-from vsmooth.experiments.record import RECORD_FILE, EpochRecord, RunRecord, read_json, read_record, write_json, write_record
+from vsmooth.evaluate import CleanMetrics, evaluate_clean, predict
+from vsmooth.experiments.record import RECORD_FILE, RunRecord, read_json, read_record, write_json, write_record
+from vsmooth.experiments.results import (
+    PREDICTIONS,
+    WEIGHTS_FILE,
+    evaluate_split,
+    evaluation_batches,
+    finite_metrics,
+    num_virtual_of,
+    write_results,
+)
 from vsmooth.experiments.spec import RunSpec
 from vsmooth.head import add_virtual_classes
 from vsmooth.labels import VirtualSmoothing
 from vsmooth.methods import Standard
 from vsmooth.models import build_model
 from vsmooth.train import (
-    EpochLog,
     Listener,
     Trained,
     Trainer,
@@ -27,14 +35,10 @@ from vsmooth.train import (
     make_accelerator,
     prefers_channels_last,
     read_weights,
-    save_weights,
 )
 
 SPEC_FILE = "spec.json"
-WEIGHTS_FILE = "model.safetensors"
-PREDICTIONS = {"test": "predictions-test.npz", "validation": "predictions-validation.npz"}
 _CHECKPOINTS = "checkpoints"
-_EVALUATION_BATCH = 500
 
 
 def run_experiment(spec: RunSpec, dataset: Dataset, root: Path, listener: Listener | None = None) -> RunRecord:
@@ -42,23 +46,32 @@ def run_experiment(spec: RunSpec, dataset: Dataset, root: Path, listener: Listen
 
     Raises:
         ValueError: the folder belongs to another experiment or other data, or the folder cannot be written.
-        TrainingDivergedError, Interrupted, CheckpointError: as :meth:`Trainer.train`.
+        TrainingDivergedError, Interrupted: as :meth:`Trainer.train`.
+        CheckpointError: a checkpoint or the results could not be written.
     """
     folder = root / spec.folder
-    _claim_folder(folder, spec, dataset)
-    if (folder / RECORD_FILE).is_file():
-        return read_record(folder)
+    claimed = (folder / SPEC_FILE).is_file()
+    if claimed:
+        dataset_fits(folder, spec, dataset)
+    if not (claimed and (folder / RECORD_FILE).is_file()):
+        _train_and_write(spec, dataset, folder, listener)
+    shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)  # the record is written: nothing is left to resume
+    return read_record(folder)
+
+
+def _train_and_write(spec: RunSpec, dataset: Dataset, folder: Path, listener: Listener | None) -> None:
     accelerator = make_accelerator(
         spec.precision, accumulate=spec.optimization.accumulate, compile_model=spec.compile_model
     )
     train, validation = training_splits(spec, dataset)
+    batches = _training_batches(spec, train, accelerator)
     torch.manual_seed(spec.seed)
     model = _place(build_network(spec, dataset), accelerator.device)
-    trained = _train(spec, dataset, model, train, validation, accelerator, folder, listener)
+    _claim_folder(folder, spec, dataset)  # only now: a spec that cannot be built leaves no folder
+    trained = _train(spec, dataset, model, batches, validation, accelerator, folder, listener)
     if accelerator.is_main_process:
-        _write_results(spec, dataset, validation, trained, folder)
+        write_results(spec, dataset, validation, trained, folder)
     accelerator.wait_for_everyone()
-    return read_record(folder)
 
 
 def training_splits(spec: RunSpec, dataset: Dataset) -> tuple[ImageSet, ImageSet]:
@@ -77,11 +90,6 @@ def build_network(spec: RunSpec, dataset: Dataset) -> nn.Module:
     return model
 
 
-def num_virtual_of(spec: RunSpec, dataset: Dataset) -> int:
-    """V: 0 unless the label is virtual smoothing."""
-    return spec.label.width(dataset.num_classes) - dataset.num_classes
-
-
 def read_spec(folder: Path) -> RunSpec:
     """The spec of a run folder.
 
@@ -91,7 +99,10 @@ def read_spec(folder: Path) -> RunSpec:
     file = folder / SPEC_FILE
     if not file.is_file():
         raise ValueError(f"{folder} is not a run folder: it has no {SPEC_FILE}; `vsmooth train` makes one")
-    return RunSpec.from_json(read_json(file)["spec"])
+    stored = read_json(file).get("spec")
+    if not isinstance(stored, dict):
+        raise ValueError(f"{file} holds no spec; delete {folder} and run again")
+    return RunSpec.from_json(stored)
 
 
 def load_run(folder: Path, dataset: Dataset) -> nn.Module:
@@ -107,21 +118,23 @@ def load_run(folder: Path, dataset: Dataset) -> nn.Module:
 
 
 def evaluate_run(folder: Path, dataset: Dataset) -> CleanMetrics:
-    """Evaluate a finished run again and rewrite its test predictions and record."""
+    """Evaluate a finished run again and rewrite its test predictions and record.
+
+    Raises:
+        ValueError: not a run folder, not finished, or its images changed.
+        CheckpointError: the weights are missing or damaged.
+    """
     spec = read_spec(folder)
+    if not (folder / RECORD_FILE).is_file():
+        raise ValueError(f"the run in {folder} is not finished: run the command that began it again")
+    record = read_record(folder)
     dataset_fits(folder, spec, dataset)
     model = _place(load_run(folder, dataset), make_accelerator(spec.precision).device)
     predictions = evaluate_split(model, dataset.test)
     predictions.save(folder / PREDICTIONS["test"])
     metrics = evaluate_clean(predictions)
-    write_record(replace(read_record(folder), metrics=_finite_metrics(metrics)), folder)
+    write_record(replace(record, metrics=finite_metrics(metrics)), folder)
     return metrics
-
-
-def evaluate_split(model: nn.Module, split: ImageSet) -> Predictions:
-    """One forward pass in fp32 over a split."""
-    device = next(model.parameters()).device
-    return predict(model, _evaluation_batches(split, device))
 
 
 def dataset_fits(folder: Path, spec: RunSpec, dataset: Dataset) -> None:
@@ -135,9 +148,8 @@ def dataset_fits(folder: Path, spec: RunSpec, dataset: Dataset) -> None:
 
 
 def _claim_folder(folder: Path, spec: RunSpec, dataset: Dataset) -> None:
-    """Write ``spec.json``, or check the one that is there."""
     if (folder / SPEC_FILE).is_file():
-        return dataset_fits(folder, spec, dataset)
+        return
     try:
         write_json(folder / SPEC_FILE, {"spec": spec.to_json(), "data_fingerprint": dataset.fingerprint})
     except OSError as error:
@@ -150,17 +162,8 @@ def _place(model: nn.Module, device: torch.device) -> nn.Module:
     return model.to(device)
 
 
-def _train(
-    spec: RunSpec,
-    dataset: Dataset,
-    model: nn.Module,
-    train: ImageSet,
-    validation: ImageSet,
-    accelerator: Accelerator,
-    folder: Path,
-    listener: Listener | None,
-) -> Trained:
-    batches = Batches(
+def _training_batches(spec: RunSpec, train: ImageSet, accelerator: Accelerator) -> Batches:
+    return Batches(
         train,
         spec.batch_size,
         augmentation=spec.augmentation,
@@ -172,7 +175,19 @@ def _train(
         world_size=accelerator.num_processes,
         channels_last=prefers_channels_last(accelerator.device),
     )
-    held_out = _evaluation_batches(validation, accelerator.device)
+
+
+def _train(
+    spec: RunSpec,
+    dataset: Dataset,
+    model: nn.Module,
+    batches: Batches,
+    validation: ImageSet,
+    accelerator: Accelerator,
+    folder: Path,
+    listener: Listener | None,
+) -> Trained:
+    held_out = evaluation_batches(validation, accelerator.device)
 
     def evaluate(network: nn.Module) -> dict[str, float]:
         metrics = evaluate_clean(predict(network, held_out))
@@ -190,74 +205,3 @@ def _train(
         listener=listener,
     )
     return trainer.train()
-
-
-def _evaluation_batches(split: ImageSet, device: torch.device) -> _Repeated:
-    batches = Batches(
-        split,
-        min(_EVALUATION_BATCH, len(split)),
-        shuffle=False,
-        drop_last=False,
-        device=device,
-        channels_last=prefers_channels_last(device),
-    )
-    return _Repeated(batches)
-
-
-class _Repeated:
-    """The one unshuffled epoch of ``batches``, as often as it is asked for."""
-
-    def __init__(self, batches: Batches) -> None:
-        self.batches = batches
-
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        return self.batches.epoch(0)
-
-
-def _write_results(spec: RunSpec, dataset: Dataset, validation: ImageSet, trained: Trained, folder: Path) -> None:
-    predictions = {
-        name: evaluate_split(trained.model, split)
-        for name, split in (("test", dataset.test), ("validation", validation))
-    }
-    for name, logits in predictions.items():
-        logits.save(folder / PREDICTIONS[name])
-    save_weights(folder / WEIGHTS_FILE, trained.model.state_dict())
-    write_record(_record(spec, dataset, trained, evaluate_clean(predictions["test"])), folder)
-    shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)  # the record is written: nothing is left to resume
-
-
-def _record(spec: RunSpec, dataset: Dataset, trained: Trained, metrics: CleanMetrics) -> RunRecord:
-    return RunRecord(
-        label=spec.label.name,
-        alpha=spec.label.alpha,
-        num_virtual=num_virtual_of(spec, dataset),
-        seed=spec.seed,
-        data=spec.data,
-        model=spec.model,
-        epochs=spec.epochs,
-        parameters=sum(p.numel() for p in trained.model.parameters()),
-        num_classes=dataset.num_classes,
-        metrics=_finite_metrics(metrics),
-        train_seconds=trained.seconds,
-        images_per_second=trained.images_per_second,
-        history=tuple(_epoch_record(log) for log in trained.history),
-        folder=spec.folder,
-    )
-
-
-def _finite_metrics(metrics: CleanMetrics) -> dict[str, float]:
-    return {name: value for name, value in asdict(metrics).items() if value is not None}
-
-
-def _epoch_record(log: EpochLog) -> EpochRecord:
-    return EpochRecord(
-        epoch=log.epoch,
-        loss=log.loss,
-        learning_rate=log.learning_rate,
-        seconds=log.seconds,
-        images_per_second=log.images_per_second,
-        validation_accuracy=log.metrics["accuracy"],
-        validation_nll=log.metrics["nll"],
-        validation_ece=log.metrics["ece"],
-        validation_confidence=log.metrics["mean_confidence"],
-    )

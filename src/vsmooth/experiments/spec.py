@@ -50,7 +50,8 @@ class RunSpec:
         """Undo :meth:`to_json`; ``ValueError`` for a file of another version."""
         try:
             label = parse_label(value["label"])
-            assert not isinstance(label, AutoAlpha)
+            if isinstance(label, AutoAlpha):
+                raise TypeError(f"label {value['label']!r} has no alpha")
             optimization = {**value["optimization"], "milestones": tuple(value["optimization"]["milestones"])}
             parts = {
                 "label": label,
@@ -58,7 +59,7 @@ class RunSpec:
                 "augmentation": Augmentation(**value["augmentation"]),
             }
             return cls(**{**value, **parts})
-        except (KeyError, TypeError, AssertionError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"the run's spec is of another vsmooth version ({error})") from error
 
     @property

@@ -131,7 +131,8 @@ def _block_loss(block: Inputs, form: ClosedForm) -> Tensor:
 
 def _block_gradient(block: Inputs, softmax: Tensor, grad: Tensor, form: ClosedForm) -> Tensor:
     mass = _mass(block, form)
-    out = softmax * (grad * mass.unsqueeze(-1) if isinstance(mass, Tensor) else grad * mass)
+    total = grad * mass.unsqueeze(-1) if isinstance(mass, Tensor) else grad * mass
+    out = softmax * total if torch.is_grad_enabled() else softmax.mul_(total)
     if _has_rest(form):
         scale = grad if block.rest_scale is None else grad * block.rest_scale.unsqueeze(1)
         share = 1 / (form.stop - form.start) if block.shares is None else block.shares

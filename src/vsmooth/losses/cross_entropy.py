@@ -10,6 +10,7 @@ so the (N, K + V) target is never built.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -69,6 +70,10 @@ def smoothed_cross_entropy(
     entropy over K + V logits; all equal ``F.cross_entropy(logits, scheme.encode(targets, K))``.
     Source: the paper (AAAI 2025), Eq. 4.
     """
+    if weight is None:
+        loss = table_loss(logits, targets, scheme, num_classes, ignore_index, reduction)
+        if loss is not None:
+            return loss
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
     if logits.ndim == 1:
@@ -79,10 +84,6 @@ def smoothed_cross_entropy(
     _check_shapes(logits, targets, num_classes)
     members = scheme.smoothing_slice(num_classes, logits.shape[1])
     by_index = not targets.is_floating_point()
-    if weight is None and by_index and logits.ndim == 2:
-        loss = table_loss(logits, targets, scheme, num_classes, ignore_index, reduction)
-        if loss is not None:
-            return loss
     rows = _rows(logits)
     flat = targets.reshape(-1).long() if by_index else _rows(targets)
     if not torch.compiler.is_compiling() and flat.device.type == "cpu" and not is_transformed():
@@ -106,7 +107,7 @@ def virtual_smoothing_loss(
     return smoothed_cross_entropy(
         logits,
         targets,
-        VirtualSmoothing(alpha),
+        _virtual_smoothing(alpha),
         num_classes,
         weight=weight,
         ignore_index=ignore_index,
@@ -164,6 +165,9 @@ class VirtualSmoothingLoss(SmoothedCrossEntropy):
     ) -> None:
         scheme = VirtualSmoothing(alpha, num_virtual)
         super().__init__(scheme, num_classes, weight=weight, ignore_index=ignore_index, reduction=reduction)
+
+
+_virtual_smoothing = lru_cache(maxsize=64)(VirtualSmoothing)
 
 
 def _check_shapes(logits: Tensor, targets: Tensor, num_classes: int) -> None:

@@ -6,6 +6,7 @@ operations with derivatives that torch already has. W is K columns, whatever the
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
@@ -22,31 +23,31 @@ _MOST_LOGITS = 1 << 15
 def table_loss(
     logits: Tensor, targets: Tensor, scheme: LabelScheme, num_classes: int, ignore_index: int, reduction: str
 ) -> Tensor | None:
-    """The unweighted loss of (N, C) logits and (N,) indices, or ``None`` where the closed form should be used."""
-    if not _is_worth_it(logits, num_classes):
+    """The unweighted mean or sum over (N, C) logits and (N,) indices, or ``None`` where the closed form is to be used."""
+    if not _is_worth_it(logits, targets, num_classes, reduction):
         return None
     table = _label_table(scheme, num_classes, logits.shape[1], logits.dtype)
     try:
-        loss = F.nll_loss(
-            torch.mm(torch.log_softmax(logits, 1), table),
-            targets if targets.dtype == torch.int64 else targets.long(),
-            ignore_index=ignore_index,
-            reduction=reduction,
-        )
+        log_p = torch.mm(torch.log_softmax(logits, 1), table)
+        loss = F.nll_loss(log_p, targets, ignore_index=ignore_index, reduction=reduction)
     except IndexError:
         check_index_targets(targets, num_classes, ignore_index)
         raise
     # A logit of -inf (a masked class) times a zero of the table is NaN; the closed form never multiplies them.
-    return loss if reduction != "none" and loss.item() == loss.item() else None
+    return None if math.isnan(loss.item()) else loss
 
 
-def _is_worth_it(logits: Tensor, num_classes: int) -> bool:
+def _is_worth_it(logits: Tensor, targets: Tensor, num_classes: int, reduction: str) -> bool:
+    if torch.compiler.is_compiling() or num_classes > _MOST_CLASSES or logits.numel() > _MOST_LOGITS:
+        return False
     return (
-        num_classes <= _MOST_CLASSES
-        and not torch.compiler.is_compiling()
-        and logits.device.type == "cpu"
-        and logits.numel() <= _MOST_LOGITS
+        logits.ndim == 2
+        and targets.shape == logits.shape[:1]
+        and targets.dtype == torch.int64
+        and reduction in ("mean", "sum")
         and logits.dtype in (torch.float32, torch.float64)
+        and logits.is_cpu
+        and num_classes > 1
         and not torch.is_autocast_enabled("cpu")
         and torch.get_float32_matmul_precision() == "highest"
         and not is_transformed()

@@ -3,7 +3,8 @@
 from vsmooth.train.checkpoint import CheckpointError, load_weights, read_weights, save_weights
 from vsmooth.train.hardware import Precision, best_precision, make_accelerator, prefers_channels_last
 from vsmooth.train.interrupt import Interrupted
-from vsmooth.train.loop import EpochLog, Listener, Trained, Trainer, TrainingDivergedError
+from vsmooth.train.listener import EpochLog, Listener
+from vsmooth.train.loop import Trained, Trainer, TrainingDivergedError
 from vsmooth.train.optim import Optimization
 
 __all__ = [

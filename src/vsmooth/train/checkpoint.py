@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +46,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         temporary.mkdir(parents=True)
         digests = {group: _write_group(temporary, group, t) for group, t in checkpoint.tensors.items()}
         state = {"format": _FORMAT, "step": checkpoint.step, "sha256": digests, "values": checkpoint.values}
-        _write_synced(temporary / "state.json", json.dumps(state).encode())
+        _write_synced(temporary / "state.json", json.dumps({**state, "checksum": _checksum(state)}).encode())
         shutil.rmtree(final, ignore_errors=True)
         os.replace(temporary, final)
     except (OSError, SafetensorError) as error:
@@ -56,18 +57,22 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
             f"cannot save a checkpoint in {folder}: {error}; {left}. Free space or fix permissions, then run the "
             "same command again to resume"
         ) from error
-    for old in _steps(folder)[_KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
+    # Later ones were passed over as damaged when this run resumed; kept, they would push out the sound ones.
+    later = [path for path in _steps(folder) if _step_of(path) > checkpoint.step]
+    for path in later + _steps(folder)[len(later) + _KEPT :]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """The newest undamaged checkpoint, or ``None``, and a sentence for each damaged one that was passed over."""
     warnings: list[str] = []
-    for path in _steps(folder):
+    steps = _steps(folder)
+    for path in steps:
         try:
             return _read(path), warnings
         except (OSError, ValueError, KeyError, SafetensorError) as error:
-            warnings.append(f"checkpoint {path} is damaged ({error}); falling back to the one before")
+            remedy = "no earlier one is left: starting over" if path == steps[-1] else "falling back to the one before"
+            warnings.append(f"checkpoint {path} is damaged ({error}); {remedy}")
     return None, warnings
 
 
@@ -99,9 +104,12 @@ def save_weights(path: Path, tensors: dict[str, Tensor]) -> str:
     # Copies: tensors that share memory, or lie channels_last, cannot be stored as they are.
     plain = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
     temporary = path.with_name(f".{path.name}.partial")
-    save_file(plain, temporary)
-    digest = _sync_and_hash(temporary)
-    os.replace(temporary, path)
+    try:
+        save_file(plain, temporary)
+        digest = _sync_and_hash(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return digest
 
 
@@ -140,6 +148,11 @@ def _write_group(folder: Path, group: str, tensors: dict[str, Tensor]) -> str:
 
 def _read(path: Path) -> Checkpoint:
     state = json.loads((path / "state.json").read_text())
+    checksum = state.pop("checksum", None) if isinstance(state, dict) else ""
+    if checksum is not None and checksum != _checksum(state):
+        raise ValueError("state.json is truncated or changed")
+    if state.keys() != {"format", "step", "sha256", "values"}:
+        raise ValueError("state.json has other entries")
     if state["format"] != _FORMAT:
         raise ValueError(f"format {state['format']}, expected {_FORMAT}")
     tensors = {}
@@ -152,11 +165,16 @@ def _read(path: Path) -> Checkpoint:
 
 
 def _steps(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"), reverse=True)
+    found = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
+    return sorted(found, key=_step_of, reverse=True)
 
 
 def _step_of(path: Path) -> int:
     return int(path.name.removeprefix("step-"))
+
+
+def _checksum(state: Any) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
 def _write_synced(path: Path, content: bytes) -> None:

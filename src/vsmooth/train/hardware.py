@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from accelerate import Accelerator
@@ -23,6 +23,8 @@ def best_precision() -> Precision:
 
 def make_accelerator(precision: Precision, *, accumulate: int = 1, compile_model: bool = False) -> Accelerator:
     """An ``Accelerator`` for one run; several runs of one process may differ in precision."""
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision}")
     # Accelerate keeps the first run's precision for the life of the process unless told to forget it.
     AcceleratorState._reset_state(reset_partial_state=False)
     return Accelerator(

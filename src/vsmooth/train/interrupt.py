@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 
-class Interrupted(Exception):  # noqa: N818 - not an error: the user asked for it
+class Interrupted(Exception):
     """Training stopped on a signal after saving; ``signal_number`` says which."""
 
     def __init__(self, signal_number: int, checkpoints: Path) -> None:

@@ -19,6 +19,7 @@ from vsmooth.train.checkpoint import Checkpoint, load_newest, load_optimizer, lo
 from vsmooth.train.checkpoint import save_checkpoint as write_checkpoint
 from vsmooth.train.ema import WeightAverage
 from vsmooth.train.interrupt import Interrupted, deferred_signals
+from vsmooth.train.listener import EpochLog, Listener
 from vsmooth.train.optim import Optimization
 
 Evaluate = Callable[[nn.Module], dict[str, float]]
@@ -30,18 +31,6 @@ class TrainingDivergedError(RuntimeError):
     """The loss became NaN or infinite."""
 
 
-@dataclass(frozen=True)
-class EpochLog:
-    """One epoch: mean training loss, last learning rate, time in training steps, validation metrics."""
-
-    epoch: int
-    loss: float
-    learning_rate: float
-    seconds: float
-    images_per_second: float
-    metrics: dict[str, float]
-
-
 @dataclass
 class _State:
     """Where training stands; with the tensors it is all that a resumed run needs."""
@@ -50,19 +39,6 @@ class _State:
     loss_sum: float = 0.0  # over this epoch's batches
     seconds: float = 0.0  # in this epoch's training steps
     history: list[EpochLog] = field(default_factory=list)
-
-
-class Listener:
-    """Told what happens; the display overrides what it shows."""
-
-    def on_step(self, step: int, total: int, loss: float) -> None:
-        """``step`` of ``total`` batches are done."""
-
-    def on_epoch(self, log: EpochLog) -> None:
-        """An epoch and its validation ended."""
-
-    def on_message(self, text: str) -> None:
-        """Something the user should read, such as a resumed or damaged checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -134,20 +110,24 @@ class Trainer:
         clock = time.perf_counter()
         for batch in self.batches.epoch(epoch, start):
             self._train_step(batch)
-            now = time.perf_counter()
-            self.state.seconds += now - clock
-            clock = now
-            if self.state.step % self.optimization.accumulate:
-                continue  # half a step is not worth saving
-            if signals or time.monotonic() - self._saved_at >= self.checkpoint_seconds:
-                self._save()
-                clock = time.perf_counter()
-            if signals:
-                raise Interrupted(signals[0], self.checkpoints)
+            self.state.seconds += time.perf_counter() - clock
+            # The last step is saved with the log of its epoch, or a resumed run would lack that epoch.
+            if self.state.step % len(self.batches):
+                self._save_if_due(signals)
+            clock = time.perf_counter()
         self._end_epoch(epoch)
+        self._save_if_due(signals)
+
+    def _save_if_due(self, signals: list[int]) -> None:
+        if self.state.step % self.optimization.accumulate and self.state.step < self.total:
+            return  # half a step is not worth saving
+        if signals or time.monotonic() - self._saved_at >= self.checkpoint_seconds:
+            self._save()
+        if signals:
+            raise Interrupted(signals[0], self.checkpoints)
 
     def _train_step(self, batch: Batch) -> None:
-        rate = self._learning_rate()
+        rate = self._learning_rate(self.state.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with self.accelerator.accumulate(self.model), self.accelerator.autocast():
@@ -164,9 +144,9 @@ class Trainer:
         if loss.device.type == "cpu" or len(self._unread) >= _STEPS_BETWEEN_READS:
             self._read_losses()
 
-    def _learning_rate(self) -> float:
+    def _learning_rate(self, step: int) -> float:
         every = self.optimization.accumulate
-        return self.optimization.learning_rate_at(self.state.step // every, max(1, self.total // every))
+        return self.optimization.learning_rate_at(step // every, max(1, self.total // every))
 
     def _read_losses(self) -> None:
         if not self._unread:
@@ -176,17 +156,22 @@ class Trainer:
         self._unread.clear()
         for offset, loss in enumerate(losses):
             if not math.isfinite(loss):
-                epoch, step = divmod(first + offset, len(self.batches))
-                raise TrainingDivergedError(
-                    f"the loss is {loss} at epoch {epoch + 1}, step {step + 1} of {len(self.batches)}, learning rate "
-                    f"{self._learning_rate():.4g}: lower the learning rate, lengthen the warm-up or clip the gradient"
-                )
+                raise self._diverged(f"the loss is {loss}", first + offset)
             self.state.loss_sum += loss
         self.listener.on_step(self.state.step, self.total, losses[-1])
+
+    def _diverged(self, what: str, index: int) -> TrainingDivergedError:
+        epoch, step = divmod(index, len(self.batches))
+        return TrainingDivergedError(
+            f"{what} at epoch {epoch + 1}, step {step + 1} of {len(self.batches)}, learning rate "
+            f"{self._learning_rate(index):.4g}: lower the learning rate, lengthen the warm-up or clip the gradient"
+        )
 
     def _end_epoch(self, epoch: int) -> None:
         clock = time.perf_counter()
         self._read_losses()
+        if not all(bool(p.isfinite().all()) for p in self.network.parameters()):
+            raise self._diverged("the weights are no longer finite", self.state.step - 1)
         steps, seconds = len(self.batches), self.state.seconds + time.perf_counter() - clock
         log = EpochLog(
             epoch + 1,
@@ -236,7 +221,8 @@ class Trainer:
         values["history"] = [EpochLog(**log) for log in values["history"]]
         self.state = _State(**values)
         epoch, step = divmod(self.state.step, len(self.batches))
-        self.listener.on_message(f"resuming at epoch {epoch + 1}, step {step + 1}")
+        where = f"at epoch {epoch + 1}, step {step + 1}" if self.state.step < self.total else "after the last epoch"
+        self.listener.on_message(f"resuming {where}")
 
 
 def _random_states() -> dict[str, Tensor]:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import nn
+
+Optimizer = Literal["sgd", "adamw"]
+Schedule = Literal["one-cycle", "cosine", "step", "constant"]
 
 
 @dataclass(frozen=True)
 class Optimization:
     """How the weights are moved; the defaults are the usual ones for CIFAR networks."""
 
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Optimizer = "sgd"
     learning_rate: float = 0.1
     """peak learning rate"""
-    schedule: Literal["one-cycle", "cosine", "step", "constant"] = "one-cycle"
-    """one-cycle: 20 %% linear rise, then cosine to 0; cosine: to 0; step: divided by 10 at each milestone"""
+    schedule: Schedule = "one-cycle"
+    """one-cycle: 20 % linear rise, then cosine to 0; cosine: to 0; step: divided by 10 at each milestone"""
     milestones: tuple[float, ...] = (0.5, 0.75)
     """for the step schedule, as fractions of the training (the paper: 100 and 150 of 200 epochs)"""
     warmup: float = 0.0
@@ -36,7 +39,9 @@ class Optimization:
     """keep an exponential moving average of the weights with this decay a step, and evaluate that"""
 
     def __post_init__(self) -> None:
-        _check(self.learning_rate > 0, "learning_rate must be positive", self.learning_rate)
+        for name, allowed in (("optimizer", get_args(Optimizer)), ("schedule", get_args(Schedule))):
+            _check(getattr(self, name) in allowed, f"{name} must be one of {', '.join(allowed)}", getattr(self, name))
+        _check(0 < self.learning_rate < math.inf, "learning_rate must be positive and finite", self.learning_rate)
         _check(self.weight_decay >= 0, "weight_decay must not be negative", self.weight_decay)
         _check(0 <= self.momentum < 1, "momentum must be in [0, 1)", self.momentum)
         _check(0 <= self.warmup < 1, "warmup must be a fraction in [0, 1)", self.warmup)

@@ -10,17 +10,18 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from vsmooth.cli.display import Display
+from vsmooth.cli.display import Display, say
 from vsmooth.cli.options import Compare, Evaluate, Report, Setting, Train
 from vsmooth.data import Dataset, load_dataset
 from vsmooth.experiments.compare import ComparePlan, compare
 from vsmooth.experiments.label_names import AutoAlpha, parse_label
-from vsmooth.experiments.record import RunRecord, load_comparison
+from vsmooth.experiments.record import RunRecord, load_comparison, read_record
 from vsmooth.experiments.run import evaluate_run, read_spec, run_experiment
 from vsmooth.experiments.spec import RunSpec
 from vsmooth.train import CheckpointError, Interrupted, TrainingDivergedError, best_precision
 
-_EXPECTED = (ValueError, CheckpointError, TrainingDivergedError, ModuleNotFoundError)
+_EXPECTED = (ValueError, OSError, CheckpointError, TrainingDivergedError, ModuleNotFoundError)
+_INSTALL = '; it comes with pip install "vsmooth[lab]"'
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,20 +31,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args=arguments,
         prog="vsmooth",
         description="Virtual smoothing labels against label smoothing and one-hot: train, compare, evaluate, report.",
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff),
+        config=(tyro.conf.OmitArgPrefixes,),
     )
     typed = shlex.join(["vsmooth", *(sys.argv[1:] if arguments is None else arguments)])
     console = Console()
     try:
         _run(command, console, typed)
     except Interrupted as stop:
-        console.print(str(stop), style="yellow", highlight=False, markup=False)
+        say(console, str(stop), style="yellow")
         return 128 + stop.signal_number
     except KeyboardInterrupt:
-        console.print("stopped; run the same command again to resume from the last checkpoint", style="yellow")
+        say(console, "stopped; run the same command again to resume from the last checkpoint", style="yellow")
         return 130
     except _EXPECTED as error:
-        print(f"vsmooth: {error}", file=sys.stderr)
+        missing = isinstance(error, ModuleNotFoundError) and "pip install" not in str(error)
+        print(f"vsmooth: {error}{_INSTALL if missing else ''}", file=sys.stderr)
         return 2
     return 0
 
@@ -72,6 +74,8 @@ def _train(command: Train, console: Console) -> None:
 
 
 def _compare(command: Compare, console: Console, typed: str) -> None:
+    if command.seeds < 1:
+        raise ValueError(f"--seeds must be at least 1, got {command.seeds}")
     labels = tuple(parse_label(text) for text in command.labels)
     plan = ComparePlan(_spec(command.setting), labels, tuple(range(command.seeds)))
     dataset = _load(command.setting.data, console)
@@ -83,8 +87,6 @@ def _compare(command: Compare, console: Console, typed: str) -> None:
 def _evaluate(command: Evaluate, console: Console) -> None:
     dataset = _load(read_spec(command.run).data, console)
     evaluate_run(command.run, dataset)
-    from vsmooth.experiments.record import read_record
-
     _print_metrics(read_record(command.run), command.run, console)
 
 
@@ -95,7 +97,7 @@ def _report(directory: Path, console: Console) -> None:
     print_table(comparison, console)
     page = directory / "report.html"
     write_page(comparison, page)
-    console.print(f"Page with pictures: {page}", highlight=False)
+    say(console, f"Page with pictures: {page}")
 
 
 def _spec(setting: Setting) -> RunSpec:
@@ -116,15 +118,16 @@ def _spec(setting: Setting) -> RunSpec:
 def _load(source: str, console: Console) -> Dataset:
     dataset = load_dataset(source)
     channels, height, width = dataset.image_shape
-    console.print(
+    say(
+        console,
         f"{dataset.name}: {len(dataset.train):,} train and {len(dataset.test):,} test images, "
         f"{channels}x{height}x{width}, {dataset.num_classes} classes",
-        highlight=False,
     )
     return dataset
 
 
 def _print_metrics(record: RunRecord, folder: Path, console: Console) -> None:
-    console.print(f"{record.name}, seed {record.seed}: {folder}", highlight=False)
+    say(console, f"{record.name}, seed {record.seed}: {folder}")
     for name, value in record.metrics.items():
-        console.print(f"  {name.replace('_', ' '):16} {value:,.4f}" if name != "samples" else f"  {name:16} {value:,.0f}", highlight=False)
+        number = f"{value:,.0f}" if name == "samples" else f"{value:,.4f}"
+        say(console, f"  {name.replace('_', ' '):16} {number}")

@@ -1,0 +1,29 @@
+"""``python -m benchmarks``: every speed claim of the project, as ratios measured side by side in this run."""
+
+from __future__ import annotations
+
+import sys
+from itertools import chain
+
+import torch
+
+from benchmarks import loss, training
+from vsmooth.experiments.environment import describe_environment
+
+
+def main() -> int:
+    """Print the table; 1 if a bar was missed."""
+    about = describe_environment("as in each row", torch.device("cpu"))
+    print(", ".join(f"{name} {value}" for name, value in about.items()))
+    print("Medians of interleaved rounds; below 1 is faster (or smaller) than what it is measured against,")
+    print("for images/s above 1 is faster.\n")
+    missed = 0
+    for row in chain(loss.rows(), training.rows()):
+        print(row, flush=True)
+        missed += not row.holds
+    print(f"\n{missed} of the bars missed" if missed else "\nall bars met")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

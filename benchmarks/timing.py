@@ -1,0 +1,56 @@
+"""Timing two or more things side by side: rounds are interleaved, so drift of the machine hits all alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+from torch.profiler import ProfilerActivity, profile
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a measured ratio and the most (or the least) that it may be."""
+
+    name: str
+    against: str
+    ratio: float
+    bar: float
+    at_least: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether the bar is met."""
+        return self.ratio >= self.bar if self.at_least else self.ratio <= self.bar
+
+    def __str__(self) -> str:
+        sign = ">=" if self.at_least else "<="
+        return f"{self.name:46} {self.against:44} {self.ratio:6.2f}x {sign} {self.bar:4.2f}x  {'ok' if self.holds else 'MISSED'}"
+
+
+def medians(calls: Mapping[str, Callable[[], object]], rounds: int, repeats: int = 3) -> dict[str, float]:
+    """Median seconds of each call, taken over ``rounds`` interleaved rounds of ``repeats`` after one warm-up call."""
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            call()
+            for _ in range(repeats):
+                start = time.perf_counter()
+                call()
+                seconds[name].append(time.perf_counter() - start)
+    return {name: median(values) for name, values in seconds.items()}
+
+
+def peak_bytes(call: Callable[[], object]) -> int:
+    """Most bytes that ``call`` holds at once beyond what was there before, as the CPU allocator sees it."""
+    call()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        call()
+    events = (e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]")
+    live = peak = 0
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        live += event.nbytes()
+        peak = max(peak, live)
+    return peak

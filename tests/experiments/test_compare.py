@@ -1,0 +1,195 @@
+"""Labels x seeds: what is trained, what is kept, and how alpha is chosen."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vsmooth.data import Dataset, ImageSet
+from vsmooth.experiments import compare as module
+from vsmooth.experiments.compare import CompareListener, ComparePlan, compare
+from vsmooth.experiments.label_names import ALPHA_GRID, AutoAlpha, parse_label
+from vsmooth.experiments.record import RunRecord, load_comparison
+from vsmooth.experiments.run import run_experiment
+from vsmooth.experiments.spec import RunSpec
+from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
+from vsmooth.train import Interrupted, TrainingDivergedError
+
+BASE = RunSpec("toy", "small", epochs=1, batch_size=48)
+ROW = {
+    "label", "alpha", "num_virtual", "seed", "accuracy", "ece", "nll", "brier", "mean_confidence", "train_seconds",
+    "images_per_second",
+}  # fmt: skip
+
+
+def plan(*labels: str, seeds: int = 1) -> ComparePlan:
+    return ComparePlan(BASE, tuple(parse_label(label) for label in labels), tuple(range(seeds)))
+
+
+class Heard(CompareListener):
+    """What was trained; ``stop_in`` sends SIGTERM in that run's first step."""
+
+    def __init__(self, stop_in: int = -1) -> None:
+        self.runs: list[tuple[int, int, str]] = []
+        self.steps, self.stop_in = 0, stop_in
+
+    def on_run(self, done: int, total: int, spec: RunSpec) -> None:
+        self.runs.append((done, total, spec.folder.rsplit("-", 1)[0]))
+
+    def on_step(self, step: int, total: int, loss: float) -> None:
+        self.steps += 1
+        if len(self.runs) == self.stop_in + 1 and step == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def summary_of(directory: Path) -> dict[str, Any]:
+    return json.loads((directory / "summary.json").read_text())
+
+
+def validation_nll(run: RunRecord) -> float:
+    return run.history[-1].validation_nll
+
+
+def test_rows_and_their_fields(tmp_path: Path, toy_dataset: Dataset) -> None:
+    heard = Heard()
+    found = compare(plan("one-hot", "ls:0.1", "vs:0.3:2", seeds=2), toy_dataset, tmp_path, "vsmooth compare", heard)
+    summary = summary_of(tmp_path)
+    rows = summary["rows"]
+    assert all(ROW <= row.keys() for row in rows)
+    assert [(row["label"], row["alpha"], row["num_virtual"], row["seed"]) for row in rows] == [
+        (label, alpha, virtual, seed)
+        for seed in (0, 1)
+        for label, alpha, virtual in (("one-hot", 0, 0), ("label-smoothing", 0.1, 0), ("virtual-smoothing", 0.3, 2))
+    ]
+    assert [run[:2] for run in heard.runs] == [(done, 6) for done in range(6)]
+    assert heard.runs[3][2] == "one-hot-seed1"  # seeds go round first
+    assert [(row["label"], row["seeds"]) for row in summary["aggregate"]] == [
+        ("one-hot", 2),
+        ("label-smoothing", 2),
+        ("virtual-smoothing", 2),
+    ]
+    assert summary["command"] == "vsmooth compare"
+    assert summary["classes"] == list(toy_dataset.classes)
+    assert summary["environment"]["precision"] == "fp32"
+    assert load_comparison(tmp_path).runs == found.runs
+
+
+def test_seeds_differ_and_labels_share_their_data_order(tmp_path: Path, toy_dataset: Dataset) -> None:
+    runs = compare(plan("one-hot", "ls:0", seeds=2), toy_dataset, tmp_path, "").runs
+    by_name = {(run.label, run.seed): run.metrics["nll"] for run in runs}
+    assert by_name["one-hot", 0] != by_name["one-hot", 1]
+    # Label smoothing by nothing is one-hot: the same start and the same batches give the same network.
+    assert by_name["one-hot", 0] == pytest.approx(by_name["label-smoothing", 0], rel=1e-4)
+
+
+def test_second_call_trains_nothing_and_a_new_label_only_itself(tmp_path: Path, toy_dataset: Dataset) -> None:
+    first = compare(plan("one-hot", "vs:0.3"), toy_dataset, tmp_path, "")
+    again, more = Heard(), Heard()
+    assert compare(plan("one-hot", "vs:0.3"), toy_dataset, tmp_path, "", again).runs == first.runs
+    assert (again.steps, len(again.runs)) == (0, 2)
+    compare(plan("one-hot", "ls:0.1", "vs:0.3"), toy_dataset, tmp_path, "", more)
+    assert more.steps == 3  # 144 images in batches of 48
+    assert len(summary_of(tmp_path)["rows"]) == 3
+
+
+def test_stopped_comparison_keeps_what_is_finished(tmp_path: Path, toy_dataset: Dataset) -> None:
+    labels = ("one-hot", "ls:0.1", "vs:0.3")
+    with pytest.raises(Interrupted, match="stopped by SIGTERM"):
+        compare(plan(*labels), toy_dataset, tmp_path, "", Heard(stop_in=1))
+    assert [row["label"] for row in summary_of(tmp_path)["rows"]] == ["one-hot"]
+    heard = Heard()
+    compare(plan(*labels), toy_dataset, tmp_path, "", heard)
+    assert heard.steps == 2 + 3  # the rest of the stopped run, and the last one
+    assert len(summary_of(tmp_path)["rows"]) == 3
+    with pytest.raises(Interrupted):
+        compare(plan("one-hot", "ls:0.2"), toy_dataset, tmp_path, "", Heard(stop_in=1))
+    assert len(summary_of(tmp_path)["rows"]) == 3  # a summary of more is left alone
+
+
+def test_failed_run_is_named_and_the_others_are_kept(
+    tmp_path: Path, toy_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_or_fail(spec: RunSpec, *rest: Any) -> RunRecord:
+        if spec.label == VirtualSmoothing(0.3) and spec.seed == 1:
+            raise TrainingDivergedError("the loss is nan at epoch 1, step 2 of 3, learning rate 0.1")
+        return run_experiment(spec, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "run_experiment", run_or_fail)
+        message = r"^vs:0.3, seed 1: the loss is nan at epoch 1, .*; what finished before \(3\) is kept$"
+        with pytest.raises(TrainingDivergedError, match=message):
+            compare(plan("one-hot", "vs:0.3", seeds=2), toy_dataset, tmp_path, "")
+    heard = Heard()
+    compare(plan("one-hot", "vs:0.3", seeds=2), toy_dataset, tmp_path, "", heard)
+    assert heard.steps == 3
+
+
+@pytest.mark.parametrize("kind", ["ls", "vs"])
+def test_auto_alpha_has_the_lowest_validation_nll_of_the_first_seed(
+    tmp_path: Path, toy_dataset: Dataset, kind: str
+) -> None:
+    heard = Heard()
+    found = compare(plan("one-hot", f"{kind}:auto", seeds=2), toy_dataset, tmp_path, "", heard)
+    candidates = compare(plan(*(f"{kind}:{alpha}" for alpha in ALPHA_GRID)), toy_dataset, tmp_path / "grid", "").runs
+    best = min(candidates, key=validation_nll)
+    first, second = (run for run in found.runs if run.label != "one-hot")
+    assert (first.alpha, first.seed) == (best.alpha, 0)
+    assert (second.alpha, second.seed) == (best.alpha, 1)
+    expected = tuple(
+        {
+            "alpha": run.alpha,
+            "validation_nll": validation_nll(run),
+            "validation_accuracy": run.history[-1].validation_accuracy,
+        }
+        for run in candidates
+    )
+    assert first.selected_from == second.selected_from == expected
+    assert len(heard.runs) == heard.runs[0][1] == 2 * 2 + 3
+    assert load_comparison(tmp_path).runs == found.runs  # the report sees how alpha was chosen
+
+
+def test_test_split_chooses_nothing(tmp_path: Path, toy_dataset: Dataset) -> None:
+    """With test labels that are all wrong the same alpha is chosen, though another one would have won there."""
+    wrong = (toy_dataset.test.labels + 1) % toy_dataset.num_classes
+    poisoned = replace(toy_dataset, test=ImageSet(toy_dataset.test.images, wrong))
+    base = replace(BASE, epochs=10, batch_size=16)
+    choose = ComparePlan(base, (parse_label("ls:auto"),), (0,))
+    (clean,) = compare(choose, toy_dataset, tmp_path / "clean", "").runs
+    (misled,) = compare(choose, poisoned, tmp_path / "poisoned", "").runs
+    assert misled.alpha == clean.alpha
+    assert misled.selected_from == clean.selected_from
+    grid = ComparePlan(base, tuple(LabelSmoothing(alpha) for alpha in ALPHA_GRID), (0,))
+    runs = compare(grid, poisoned, tmp_path / "poisoned", "").runs
+    assert min(runs, key=lambda run: run.metrics["nll"]).alpha != misled.alpha
+
+
+@pytest.mark.parametrize("order", [0, 1])
+def test_chosen_alpha_may_also_be_asked_for(tmp_path: Path, toy_dataset: Dataset, order: int) -> None:
+    labels = [AutoAlpha(LabelSmoothing(), grid=(0.1,)), LabelSmoothing(0.1)]
+    both = ComparePlan(BASE, tuple(labels if order else labels[::-1]), (0,))
+    (run,) = compare(both, toy_dataset, tmp_path, "").runs
+    assert run.selected_from is not None
+    assert load_comparison(tmp_path).runs == (run,)
+    (run,) = compare(ComparePlan(BASE, (labels[1],), (0,)), toy_dataset, tmp_path, "").runs
+    assert run.selected_from is None  # this comparison chose nothing
+    assert load_comparison(tmp_path).runs == (run,)
+
+
+def test_labels_named_twice(tmp_path: Path, toy_dataset: Dataset) -> None:
+    with pytest.raises(ValueError, match="a label is named twice"):
+        plan("vs:0.3", "one-hot", "vs:0.30")
+    with pytest.raises(ValueError, match=r"num_virtual=None.* and .*num_virtual=4.* are the same label for 4 classes"):
+        compare(plan("vs:0.3", "vs:0.3:4"), toy_dataset, tmp_path, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("labels", "seeds"), [((), (0,)), ((OneHot(),), ())])
+def test_nothing_to_compare(labels: tuple[OneHot, ...], seeds: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="a comparison needs at least one label and one seed"):
+        ComparePlan(BASE, labels, seeds)

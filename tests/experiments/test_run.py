@@ -1,0 +1,227 @@
+"""One run and its folder: made once, read back, resumed, and refused where it belongs to something else."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from vsmooth.data import Dataset, ImageSet
+from vsmooth.evaluate import Predictions, evaluate_clean
+from vsmooth.experiments import results
+from vsmooth.experiments.run import evaluate_run, load_run, read_spec, run_experiment, training_splits
+from vsmooth.experiments.spec import RunSpec
+from vsmooth.labels import OneHot, VirtualSmoothing
+from vsmooth.train import CheckpointError, Interrupted, Listener, Optimization, read_weights
+
+SPEC = RunSpec("toy", "small", VirtualSmoothing(0.2), epochs=2, batch_size=32)
+FILES = {"spec.json", "record.json", "model.safetensors", "predictions-test.npz", "predictions-validation.npz"}
+
+
+class Steps(Listener):
+    """Counts steps; ``stop_at`` sends SIGTERM."""
+
+    def __init__(self, stop_at: int = -1) -> None:
+        self.count, self.stop_at = 0, stop_at
+        self.messages: list[str] = []
+
+    def on_step(self, step: int, total: int, loss: float) -> None:
+        self.count += 1
+        if step == self.stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def on_message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, toy_dataset: Dataset) -> Path:
+    root = tmp_path_factory.mktemp("finished")
+    run_experiment(SPEC, toy_dataset, root)
+    return root / SPEC.folder
+
+
+@pytest.fixture
+def run_folder(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, to be spoilt."""
+    return shutil.copytree(finished, tmp_path / SPEC.folder)
+
+
+def other_images(dataset: Dataset) -> Dataset:
+    images = dataset.test.images.clone()
+    images[0, 0, 0, 0] ^= 1
+    return replace(dataset, test=ImageSet(images, dataset.test.labels))
+
+
+def test_folder_and_record(finished: Path, toy_dataset: Dataset) -> None:
+    assert {path.name for path in finished.iterdir()} == FILES
+    record = json.loads((finished / "record.json").read_text())
+    assert (record["label"], record["alpha"], record["num_virtual"]) == ("virtual-smoothing", 0.2, 4)
+    assert (record["folder"], record["epochs"], record["num_classes"]) == (SPEC.folder, 2, 4)
+    assert [epoch["epoch"] for epoch in record["history"]] == [1, 2]
+    assert record["metrics"]["samples"] == 80
+    assert "top5" not in record["metrics"]  # four classes
+    assert read_spec(finished) == SPEC
+    spec = json.loads((finished / "spec.json").read_text())
+    assert spec["data_fingerprint"] == toy_dataset.fingerprint
+
+
+def test_record_says_what_the_weights_predict(finished: Path, toy_dataset: Dataset) -> None:
+    record = json.loads((finished / "record.json").read_text())
+    model = load_run(finished, toy_dataset).eval()
+    with torch.no_grad():
+        logits = model(toy_dataset.test.images / 255)
+    saved = Predictions.load(finished / "predictions-test.npz")
+    assert logits.shape == (80, 4)  # K real classes, not K + V
+    torch.testing.assert_close(saved.logits, logits, rtol=1e-4, atol=1e-4)
+    assert torch.equal(saved.labels, toy_dataset.test.labels)
+    assert record["metrics"]["nll"] == evaluate_clean(saved).nll
+    assert record["parameters"] == sum(p.numel() for p in model.parameters())
+
+
+def test_validation_predictions_are_of_the_held_out_images(finished: Path, toy_dataset: Dataset) -> None:
+    train, validation = training_splits(SPEC, toy_dataset)
+    assert (len(train), len(validation)) == (144, 16)
+    saved = Predictions.load(finished / "predictions-validation.npz")
+    assert torch.equal(saved.labels, validation.labels)
+    record = json.loads((finished / "record.json").read_text())
+    assert record["history"][-1]["validation_nll"] == pytest.approx(evaluate_clean(saved).nll, rel=1e-5)
+
+
+def test_finished_run_is_read_back(run_folder: Path, toy_dataset: Dataset) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in run_folder.iterdir()}
+    steps = Steps()
+    record = run_experiment(SPEC, toy_dataset, run_folder.parent, steps)
+    assert steps.count == 0
+    assert record.metrics["samples"] == 80
+    assert {path.name: path.stat().st_mtime_ns for path in run_folder.iterdir()} == before
+
+
+def test_interrupted_run_is_resumed_to_the_same_bits(finished: Path, tmp_path: Path, toy_dataset: Dataset) -> None:
+    with pytest.raises(Interrupted):
+        run_experiment(SPEC, toy_dataset, tmp_path, Steps(stop_at=3))
+    assert {path.name for path in (tmp_path / SPEC.folder).iterdir()} == {"spec.json", "checkpoints"}
+    steps = Steps()
+    run_experiment(SPEC, toy_dataset, tmp_path, steps)
+    assert steps.messages == ["resuming at epoch 1, step 4"]
+    assert steps.count == 5
+    expected, found = (read_weights(root / "model.safetensors") for root in (finished, tmp_path / SPEC.folder))
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing catches it."""
+
+
+@pytest.mark.parametrize("last_words", ["save_weights", "write_record", "Predictions.save"])
+def test_run_killed_while_its_results_are_written(
+    finished: Path, tmp_path: Path, toy_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, last_words: str
+) -> None:
+    def die(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"vsmooth.experiments.results.{last_words}", die)
+        with pytest.raises(Killed):
+            run_experiment(SPEC, toy_dataset, tmp_path)
+    record = run_experiment(SPEC, toy_dataset, tmp_path)
+    assert record.metrics == json.loads((finished / "record.json").read_text())["metrics"]
+    assert {path.name for path in (tmp_path / SPEC.folder).iterdir()} == FILES
+
+
+def test_run_killed_before_its_checkpoints_are_removed(run_folder: Path, toy_dataset: Dataset) -> None:
+    (run_folder / "checkpoints" / "step-00000008").mkdir(parents=True)
+    steps = Steps()
+    run_experiment(SPEC, toy_dataset, run_folder.parent, steps)
+    assert steps.count == 0
+    assert {path.name for path in run_folder.iterdir()} == FILES
+
+
+def test_full_disk_while_results_are_written(
+    tmp_path: Path, toy_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(results, "save_weights", fail)
+    with pytest.raises(CheckpointError, match=r"cannot write the results in .*No space left on device; .*checkpoints are kept"):
+        run_experiment(SPEC, toy_dataset, tmp_path)
+
+
+def test_run_of_another_experiment(run_folder: Path, toy_dataset: Dataset) -> None:
+    other = replace(SPEC, epochs=3)
+    run_folder.rename(run_folder.parent / other.folder)
+    with pytest.raises(ValueError, match=r"is a run of another experiment \(see its spec.json\); choose another --out"):
+        run_experiment(other, toy_dataset, run_folder.parent)
+
+
+def test_changed_data(run_folder: Path, toy_dataset: Dataset) -> None:
+    message = "was trained on other images: the data behind 'toy' changed since; choose another --out"
+    with pytest.raises(ValueError, match=message):
+        run_experiment(SPEC, other_images(toy_dataset), run_folder.parent)
+    with pytest.raises(ValueError, match=message):
+        evaluate_run(run_folder, other_images(toy_dataset))
+
+
+def test_output_folder_that_cannot_be_written(tmp_path: Path, toy_dataset: Dataset) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(ValueError, match=r"cannot write to the output folder .*out.*: (Not a directory|File exists)$"):
+        run_experiment(SPEC, toy_dataset, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (replace(SPEC, model="smal"), r"unknown model 'smal'; did you mean small"),
+        (replace(SPEC, batch_size=1000), "batch_size 1000 is larger than the split of 144 images"),
+        (replace(SPEC, train_limit=1000), "can keep 2 to 160 train images, not 1000"),
+    ],
+)
+def test_spec_that_cannot_be_built_leaves_no_folder(
+    tmp_path: Path, toy_dataset: Dataset, spec: RunSpec, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        run_experiment(spec, toy_dataset, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_evaluating_again_gives_the_same_numbers(run_folder: Path, toy_dataset: Dataset) -> None:
+    before = json.loads((run_folder / "record.json").read_text())
+    (run_folder / "predictions-test.npz").unlink()
+    metrics = evaluate_run(run_folder, toy_dataset)
+    after = json.loads((run_folder / "record.json").read_text())
+    assert after == before
+    assert metrics.nll == before["metrics"]["nll"]
+    assert (run_folder / "predictions-test.npz").is_file()
+
+
+def test_what_cannot_be_evaluated(tmp_path: Path, run_folder: Path, toy_dataset: Dataset) -> None:
+    with pytest.raises(ValueError, match="is not a run folder: it has no spec.json; `vsmooth train` makes one"):
+        evaluate_run(tmp_path, toy_dataset)
+    weights = run_folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match="cannot read weights from .*model.safetensors"):
+        evaluate_run(run_folder, toy_dataset)
+    (run_folder / "record.json").write_text('{"format": 1}')
+    with pytest.raises(ValueError, match="record.json is not a run record"):
+        evaluate_run(run_folder, toy_dataset)
+    (run_folder / "record.json").unlink()
+    with pytest.raises(ValueError, match="is not finished: run the command that began it again"):
+        evaluate_run(run_folder, toy_dataset)
+    (run_folder / "spec.json").write_text('{"format": 1}')
+    with pytest.raises(ValueError, match="spec.json holds no spec; delete .* and run again"):
+        evaluate_run(run_folder, toy_dataset)
+
+
+def test_one_hot_network_has_no_virtual_classes(tmp_path: Path, toy_dataset: Dataset) -> None:
+    spec = replace(SPEC, label=OneHot(), epochs=1, optimization=Optimization(ema_decay=0.5))
+    assert run_experiment(spec, toy_dataset, tmp_path).num_virtual == 0
+    assert read_weights(tmp_path / spec.folder / "model.safetensors")["network.fc.weight"].shape[0] == 4
