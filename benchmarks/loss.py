@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.timing import Row, medians, peak_bytes
+from benchmarks.timing import Row, medians, peak_bytes, timed
 from vsmooth import VirtualSmoothing, virtual_smoothing_loss
 
 ALPHA = 0.3
@@ -22,13 +23,13 @@ def rows() -> Iterator[Row]:
         yield from _large(samples, classes, rounds)
     samples, classes, rounds = SMALL
     calls, _ = _calls(samples, classes)
-    times = medians({name: calls[name] for name in ("hard", "ours")}, rounds)
+    times = medians({name: partial(timed, calls[name]) for name in ("hard", "ours")}, rounds)
     yield Row(_name(samples, classes, "eager"), "F.cross_entropy, hard labels", times["ours"] / times["hard"], 1.5)
 
 
 def _large(samples: int, classes: int, rounds: int) -> Iterator[Row]:
     calls, size = _calls(samples, classes)
-    times = medians(calls, rounds)
+    times = medians({name: partial(timed, call) for name, call in calls.items()}, rounds)
     name = _name(samples, classes, "eager")
     yield Row(name, "F.cross_entropy, hard labels", times["ours"] / times["hard"], 1.0)
     yield Row(name, "F.cross_entropy, dense target", times["ours"] / times["dense"], 0.6)

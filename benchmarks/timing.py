@@ -26,20 +26,24 @@ class Row:
         return self.ratio >= self.bar if self.at_least else self.ratio <= self.bar
 
     def __str__(self) -> str:
-        sign = ">=" if self.at_least else "<="
-        return f"{self.name:46} {self.against:44} {self.ratio:6.2f}x {sign} {self.bar:4.2f}x  {'ok' if self.holds else 'MISSED'}"
+        bar = f"{'>=' if self.at_least else '<='} {self.bar:4.2f}x"
+        return f"{self.name:46} {self.against:40} {self.ratio:6.2f}x {bar}  {'ok' if self.holds else 'MISSED'}"
 
 
-def medians(calls: Mapping[str, Callable[[], object]], rounds: int, repeats: int = 3) -> dict[str, float]:
-    """Median seconds of each call, taken over ``rounds`` interleaved rounds of ``repeats`` after one warm-up call."""
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
+def timed(call: Callable[[], object]) -> float:
+    """Seconds that ``call`` takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def medians(measures: Mapping[str, Callable[[], float]], rounds: int, repeats: int = 3) -> dict[str, float]:
+    """Median of the seconds that each measure returns, over interleaved rounds of ``repeats`` after one warm-up."""
+    seconds: dict[str, list[float]] = {name: [] for name in measures}
     for _ in range(rounds):
-        for name, call in calls.items():
-            call()
-            for _ in range(repeats):
-                start = time.perf_counter()
-                call()
-                seconds[name].append(time.perf_counter() - start)
+        for name, measure in measures.items():
+            measure()
+            seconds[name] += [measure() for _ in range(repeats)]
     return {name: median(values) for name, values in seconds.items()}
 
 

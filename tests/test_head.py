@@ -191,7 +191,9 @@ def test_removal_gives_the_plain_architecture_with_the_same_logits(
 
 
 @every_model
-def test_a_step_reaches_every_row_of_the_head_and_lowers_the_loss(build: Callable[[], nn.Module], images: Tensor) -> None:
+def test_a_step_reaches_every_row_of_the_head_and_lowers_the_loss(
+    build: Callable[[], nn.Module], images: Tensor
+) -> None:
     model = add_virtual_classes(build(), V)
     before = copy.deepcopy(the_head(model))
     first = train_a_step(model, images)
@@ -235,7 +237,9 @@ def test_copies_behave_alike_and_apart(copied: Callable[[nn.Module], nn.Module],
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("build", [with_linear, with_conv])
-def test_the_dtype_is_kept_and_can_be_changed(build: Callable[[], nn.Module], dtype: torch.dtype, images: Tensor) -> None:
+def test_the_dtype_is_kept_and_can_be_changed(
+    build: Callable[[], nn.Module], dtype: torch.dtype, images: Tensor
+) -> None:
     models = [add_virtual_classes(build().to(dtype), V), add_virtual_classes(build(), V).to(dtype)]
     for model in models:
         assert {p.dtype for p in model.parameters()} == {dtype}

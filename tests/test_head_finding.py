@@ -112,9 +112,18 @@ AMBIGUOUS: list[tuple[Callable[[], nn.Module], list[str]]] = [
     (lambda: Network(linear=linear(9), out=linear(K, 9)), ["'linear' (Linear", "'out' (Linear 9 -> 5)"]),
     (lambda: nn.Sequential(linear(D), linear(), nn.BatchNorm1d(K)), ["'0' (Linear", "'1' (Linear 6 -> 5)"]),
     (lambda: Network(a=nn.Conv2d(3, 8, 1), b=linear()), ["'a' (Conv2d 3 -> 8)", "'b' (Linear 6 -> 5)"]),
-    (lambda: declaring("head", "head_dist", stem=linear(D), head=linear(), head_dist=linear()), ["'head' (Linear 6 -> 5)", "'head_dist' (Linear 6 -> 5)"]),
-    (lambda: declaring("head", stem=linear(D), head=Network(a=linear(), b=linear())), ["'head.a' (Linear 6 -> 5)", "'head.b' (Linear 6 -> 5)"]),
-    (lambda: declaring("head", stem=linear(D), head=nn.ModuleList([linear(), linear(K, 9)])), ["'head.0' (Linear 6 -> 5)", "'head.1' (Linear 9 -> 5)"]),
+    (
+        lambda: declaring("head", "head_dist", stem=linear(D), head=linear(), head_dist=linear()),
+        ["'head' (Linear 6 -> 5)", "'head_dist' (Linear 6 -> 5)"],
+    ),
+    (
+        lambda: declaring("head", stem=linear(D), head=Network(a=linear(), b=linear())),
+        ["'head.a' (Linear 6 -> 5)", "'head.b' (Linear 6 -> 5)"],
+    ),
+    (
+        lambda: declaring("head", stem=linear(D), head=nn.ModuleList([linear(), linear(K, 9)])),
+        ["'head.0' (Linear 6 -> 5)", "'head.1' (Linear 9 -> 5)"],
+    ),
 ]
 
 
@@ -173,7 +182,7 @@ def test_a_classifier_that_computes_something_else_is_told() -> None:
 
 @pytest.mark.parametrize("num_virtual", [0, -1, True, 2.0, "3"])
 def test_a_number_of_virtual_classes_below_one_or_not_whole_is_told(num_virtual: int) -> None:
-    with pytest.raises(ValueError, match="num_virtual must be a whole number of at least 1 .*, got"):
+    with pytest.raises(ValueError, match=r"num_virtual must be a whole number of at least 1 .*, got"):
         add_virtual_classes(mlp(), num_virtual)
 
 

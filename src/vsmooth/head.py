@@ -195,7 +195,7 @@ def _find_classifier(model: nn.Module, head: str | nn.Module | None) -> tuple[st
     layers = {n: m for n, m in model.named_modules() if _can_classify(m)}
     if head is not None:
         return _named_classifier(model, layers, head)
-    if not layers:
+    if not layers or isinstance(_declared(model), nn.Identity):
         raise ValueError(
             f"{type(model).__name__} has no classifier: no Linear or 1x1 Conv2d layer found (a timm model wants "
             "num_classes > 0)"
@@ -231,10 +231,14 @@ def _can_classify(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear) and not isinstance(module, NonDynamicallyQuantizableLinear)
 
 
-def _declared_classifier(model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d]) -> list[str]:
-    """The answer of ``model.get_classifier()``, timm's convention."""
+def _declared(model: nn.Module) -> object:
+    """The answer of ``model.get_classifier()``, timm's convention: a module, several, or Identity for none."""
     getter = getattr(model, "get_classifier", None)
-    declared = getter() if callable(getter) else None
+    return getter() if callable(getter) else None
+
+
+def _declared_classifier(model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d]) -> list[str]:
+    declared = _declared(model)
     members = declared if isinstance(declared, tuple | list | nn.ModuleList) else (declared,)
     names = [name for name, module in model.named_modules() if any(module is member for member in members)]
     return [layer for name in names for layer in _outputs(model, layers, name)]

@@ -43,7 +43,9 @@ def test_what_is_told() -> None:
 
 
 def test_commit_and_whether_files_differ(checkout: Path) -> None:
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True, check=True)
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True, check=True
+    )
     assert commit() == head.stdout[:12]
     (checkout / "untracked").write_text("")
     assert commit() == head.stdout[:12]

@@ -36,7 +36,10 @@ def test_good_forms(text: str, expected: LabelScheme | AutoAlpha) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("vss:0.3", r"unknown label 'vss:0.3'; did you mean vs\? labels are one-hot, ls:ALPHA, vs:ALPHA, vs:ALPHA:V"),
+        (
+            "vss:0.3",
+            r"unknown label 'vss:0.3'; did you mean vs\? labels are one-hot, ls:ALPHA, vs:ALPHA, vs:ALPHA:V",
+        ),
         ("one_hot", r"did you mean one-hot\?"),
         ("label_smoothing:0.1", r"did you mean label-smoothing\?"),
         ("virtual:0.1", r"did you mean virtual-smoothing\?"),

@@ -23,7 +23,13 @@ from vsmooth.labels import OneHot, VirtualSmoothing
 from vsmooth.train import CheckpointError, Interrupted, Listener, Optimization, read_weights
 
 SPEC = RunSpec("toy", "small", VirtualSmoothing(0.2), epochs=2, batch_size=32)
-FILES = {"spec.json", "record.json", "model.safetensors", "predictions-test.npz", "predictions-validation.npz"}
+FILES = {
+    "spec.json",
+    "record.json",
+    "model.safetensors",
+    "predictions-test.npz",
+    "predictions-validation.npz",
+}
 
 
 class Steps(Listener):
@@ -105,7 +111,9 @@ def test_finished_run_is_read_back(run_folder: Path, toy_dataset: Dataset) -> No
     assert {path.name: path.stat().st_mtime_ns for path in run_folder.iterdir()} == before
 
 
-def test_interrupted_run_is_resumed_to_the_same_bits(finished: Path, tmp_path: Path, toy_dataset: Dataset) -> None:
+def test_interrupted_run_is_resumed_to_the_same_bits(
+    finished: Path, tmp_path: Path, toy_dataset: Dataset
+) -> None:
     with pytest.raises(Interrupted):
         run_experiment(SPEC, toy_dataset, tmp_path, Steps(stop_at=3))
     assert {path.name for path in (tmp_path / SPEC.folder).iterdir()} == {"spec.json", "checkpoints"}
@@ -113,7 +121,9 @@ def test_interrupted_run_is_resumed_to_the_same_bits(finished: Path, tmp_path: P
     run_experiment(SPEC, toy_dataset, tmp_path, steps)
     assert steps.messages == ["resuming at epoch 1, step 4"]
     assert steps.count == 5
-    expected, found = (read_weights(root / "model.safetensors") for root in (finished, tmp_path / SPEC.folder))
+    expected, found = (
+        read_weights(root / "model.safetensors") for root in (finished, tmp_path / SPEC.folder)
+    )
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
 
@@ -152,14 +162,19 @@ def test_full_disk_while_results_are_written(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(results, "save_weights", fail)
-    with pytest.raises(CheckpointError, match=r"cannot write the results in .*No space left on device; .*checkpoints are kept"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"cannot write the results in .*No space left on device; .*checkpoints are kept",
+    ):
         run_experiment(SPEC, toy_dataset, tmp_path)
 
 
 def test_run_of_another_experiment(run_folder: Path, toy_dataset: Dataset) -> None:
     other = replace(SPEC, epochs=3)
     run_folder.rename(run_folder.parent / other.folder)
-    with pytest.raises(ValueError, match=r"is a run of another experiment \(see its spec.json\); choose another --out"):
+    with pytest.raises(
+        ValueError, match=r"is a run of another experiment \(see its spec.json\); choose another --out"
+    ):
         run_experiment(other, toy_dataset, run_folder.parent)
 
 
@@ -173,7 +188,9 @@ def test_changed_data(run_folder: Path, toy_dataset: Dataset) -> None:
 
 def test_output_folder_that_cannot_be_written(tmp_path: Path, toy_dataset: Dataset) -> None:
     (tmp_path / "out").write_text("a file")
-    with pytest.raises(ValueError, match=r"cannot write to the output folder .*out.*: (Not a directory|File exists)$"):
+    with pytest.raises(
+        ValueError, match=r"cannot write to the output folder .*out.*: (Not a directory|File exists)$"
+    ):
         run_experiment(SPEC, toy_dataset, tmp_path / "out")
 
 
@@ -204,20 +221,22 @@ def test_evaluating_again_gives_the_same_numbers(run_folder: Path, toy_dataset: 
 
 
 def test_what_cannot_be_evaluated(tmp_path: Path, run_folder: Path, toy_dataset: Dataset) -> None:
-    with pytest.raises(ValueError, match="is not a run folder: it has no spec.json; `vsmooth train` makes one"):
+    with pytest.raises(
+        ValueError, match=r"is not a run folder: it has no spec\.json; `vsmooth train` makes one"
+    ):
         evaluate_run(tmp_path, toy_dataset)
     weights = run_folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
-    with pytest.raises(CheckpointError, match="cannot read weights from .*model.safetensors"):
+    with pytest.raises(CheckpointError, match=r"cannot read weights from .*model\.safetensors"):
         evaluate_run(run_folder, toy_dataset)
     (run_folder / "record.json").write_text('{"format": 1}')
-    with pytest.raises(ValueError, match="record.json is not a run record"):
+    with pytest.raises(ValueError, match=r"record\.json is not a run record"):
         evaluate_run(run_folder, toy_dataset)
     (run_folder / "record.json").unlink()
     with pytest.raises(ValueError, match="is not finished: run the command that began it again"):
         evaluate_run(run_folder, toy_dataset)
     (run_folder / "spec.json").write_text('{"format": 1}')
-    with pytest.raises(ValueError, match="spec.json holds no spec; delete .* and run again"):
+    with pytest.raises(ValueError, match=r"spec\.json holds no spec; delete .* and run again"):
         evaluate_run(run_folder, toy_dataset)
 
 

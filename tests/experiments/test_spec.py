@@ -46,12 +46,20 @@ OTHER_AUGMENTATION: dict[str, Any] = {"crop_padding": 2, "flip": False, "padding
 
 
 def variants() -> list[RunSpec]:
-    optimizations = [replace(SPEC.optimization, **{name: value}) for name, value in OTHER_OPTIMIZATION.items()]
-    augmentations = [replace(SPEC.augmentation, **{name: value}) for name, value in OTHER_AUGMENTATION.items()]
+    optimizations = [
+        replace(SPEC.optimization, **{name: value}) for name, value in OTHER_OPTIMIZATION.items()
+    ]
+    augmentations = [
+        replace(SPEC.augmentation, **{name: value}) for name, value in OTHER_AUGMENTATION.items()
+    ]
     labels = (OneHot(), LabelSmoothing(0.3), VirtualSmoothing(0.3000001))
     return [
         SPEC,
-        *(replace(SPEC, **{name: value}) for name, value in OTHER.items() if name not in ("optimization", "augmentation")),
+        *(
+            replace(SPEC, **{name: value})
+            for name, value in OTHER.items()
+            if name not in ("optimization", "augmentation")
+        ),
         *(replace(SPEC, optimization=value) for value in optimizations),
         *(replace(SPEC, augmentation=value) for value in augmentations),
         *(replace(SPEC, label=label) for label in labels),
@@ -59,7 +67,11 @@ def variants() -> list[RunSpec]:
 
 
 def test_the_lists_above_name_every_field() -> None:
-    for kind, named in ((RunSpec, OTHER), (Optimization, OTHER_OPTIMIZATION), (Augmentation, OTHER_AUGMENTATION)):
+    for kind, named in (
+        (RunSpec, OTHER),
+        (Optimization, OTHER_OPTIMIZATION),
+        (Augmentation, OTHER_AUGMENTATION),
+    ):
         assert {field.name for field in fields(kind)} == named.keys()
 
 

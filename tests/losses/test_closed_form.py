@@ -46,9 +46,7 @@ def losses_of_logits(scheme: LabelScheme, num_classes: int, rows: int) -> Iterat
 
 @pytest.mark.parametrize("num_classes", [FEW_CLASSES, MANY_CLASSES])
 @pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
-def test_first_and_second_derivatives_are_those_of_finite_differences(
-    scheme: LabelScheme, num_classes: int
-) -> None:
+def test_first_and_second_derivatives_are_those_of_finite_differences(scheme: LabelScheme, num_classes: int) -> None:
     logits = torch.randn(3, scheme.width(num_classes), dtype=torch.float64, requires_grad=True)
     for name, loss in losses_of_logits(scheme, num_classes, 3):
         assert torch.autograd.gradcheck(loss, logits, fast_mode=True), name
@@ -81,7 +79,7 @@ def test_a_second_backward_through_a_retained_graph_gives_the_same(shape: tuple[
     assert torch.equal(kept, first)
 
 
-@pytest.mark.parametrize("shape", [(5, 7), (5, 80), (600, 1000)], ids=["table", "one block", "blocks"])
+@pytest.mark.parametrize("shape", [(5, 7), (5, 80), (600, 1000)], ids=["few classes", "one block", "blocks"])
 def test_several_gradients_at_once_are_those_one_by_one(shape: tuple[int, int]) -> None:
     num_classes = shape[1] // 2
     logits, targets = torch.randn(shape, requires_grad=True), torch.randint(num_classes, shape[:1])
@@ -141,9 +139,9 @@ def test_the_only_buffer_of_the_size_of_the_logits_is_their_gradient(
     with LiveBytes() as memory:
         loss = smoothed_cross_entropy(logits, targets, scheme, num_classes)
         assert memory.now() < 0.02 * one
-        assert memory.peak < 0.35 * one
+        assert memory.peak < 0.5 * one
         loss.backward()
-    assert memory.peak < 1.35 * one
+    assert memory.peak < 1.5 * one
     assert logits.grad is not None
     del loss
     assert memory.now() == one

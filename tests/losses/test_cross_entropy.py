@@ -167,9 +167,7 @@ def test_non_contiguous_logits_and_targets_count_by_their_values(num_classes: in
     copied = logits.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
     expected = virtual_smoothing_loss(copied, targets.clone(), num_classes, 0.3)
     torch.testing.assert_close(loss, expected)
-    torch.testing.assert_close(
-        torch.autograd.grad(loss, logits)[0], torch.autograd.grad(expected, copied)[0]
-    )
+    torch.testing.assert_close(torch.autograd.grad(loss, logits)[0], torch.autograd.grad(expected, copied)[0])
 
 
 @pytest.mark.parametrize("num_classes", [FEW_CLASSES, MANY_CLASSES])

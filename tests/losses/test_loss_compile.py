@@ -45,9 +45,7 @@ def value_and_gradient(loss_of: nn.Module, logits: Tensor, targets: Tensor) -> t
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
 @pytest.mark.parametrize("kind", ["index", "ignored", "probability"])
 @pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
-def test_the_compiled_loss_is_one_graph_with_the_same_numbers(
-    scheme: LabelScheme, kind: str, weighted: bool
-) -> None:
+def test_the_compiled_loss_is_one_graph_with_the_same_numbers(scheme: LabelScheme, kind: str, weighted: bool) -> None:
     weight = torch.rand(4) + 0.5 if weighted else None
     loss_of = SmoothedCrossEntropy(scheme, 4, weight=weight)
     batch = a_batch(kind, scheme.width(4), 4)

@@ -39,9 +39,7 @@ def test_one_hot_is_cross_entropy(num_classes: int) -> None:
     logits, targets = a_batch(num_classes, num_classes)
     expected = F.cross_entropy(logits, targets)
     torch.testing.assert_close(smoothed_cross_entropy(logits, targets, OneHot(), num_classes), expected)
-    torch.testing.assert_close(
-        smoothed_cross_entropy(logits, targets, LabelSmoothing(0.0), num_classes), expected
-    )
+    torch.testing.assert_close(smoothed_cross_entropy(logits, targets, LabelSmoothing(0.0), num_classes), expected)
 
 
 @pytest.mark.parametrize("num_classes", NUM_CLASSES)
@@ -83,9 +81,7 @@ def test_permuting_a_distribution_with_the_virtual_classes_leaves_the_loss(num_c
 
 @pytest.mark.parametrize("mix", [0.0, 0.25, 0.9, 1.0])
 @pytest.mark.parametrize("num_classes", NUM_CLASSES)
-@pytest.mark.parametrize(
-    "scheme", [OneHot(), LabelSmoothing(0.2), VirtualSmoothing(0.3, V)], ids=lambda s: s.name
-)
+@pytest.mark.parametrize("scheme", [OneHot(), LabelSmoothing(0.2), VirtualSmoothing(0.3, V)], ids=lambda s: s.name)
 def test_mixing_labels_is_mixing_losses(scheme: LabelScheme, num_classes: int, mix: float) -> None:
     logits, targets = a_batch(scheme.width(num_classes), num_classes)
     others = targets.flip(0)
@@ -96,12 +92,8 @@ def test_mixing_labels_is_mixing_losses(scheme: LabelScheme, num_classes: int, m
 
 
 @pytest.mark.parametrize("num_classes", NUM_CLASSES)
-@pytest.mark.parametrize(
-    "scheme", [OneHot(), LabelSmoothing(0.2), VirtualSmoothing(0.3, V)], ids=lambda s: s.name
-)
-def test_the_gradient_of_a_row_sums_to_zero_and_vanishes_at_the_label(
-    scheme: LabelScheme, num_classes: int
-) -> None:
+@pytest.mark.parametrize("scheme", [OneHot(), LabelSmoothing(0.2), VirtualSmoothing(0.3, V)], ids=lambda s: s.name)
+def test_the_gradient_of_a_row_sums_to_zero_and_vanishes_at_the_label(scheme: LabelScheme, num_classes: int) -> None:
     logits, targets = a_batch(scheme.width(num_classes), num_classes)
     logits.requires_grad_()
     loss = smoothed_cross_entropy(logits, targets, scheme, num_classes)

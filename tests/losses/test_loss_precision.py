@@ -68,9 +68,7 @@ def test_half_logits_accumulate_in_float32(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("num_classes", NUM_CLASSES)
 @pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
-def test_under_autocast_the_loss_is_float32_and_the_same(
-    scheme: LabelScheme, num_classes: int, kind: str
-) -> None:
+def test_under_autocast_the_loss_is_float32_and_the_same(scheme: LabelScheme, num_classes: int, kind: str) -> None:
     layer, features = nn.Linear(5, scheme.width(num_classes)), torch.randn(6, 5)
     targets = targets_of(kind, num_classes, 6)
     with torch.autocast("cpu", torch.bfloat16):
@@ -134,3 +132,24 @@ def test_a_nan_in_the_logits_is_not_hidden(num_classes: int) -> None:
     assert smoothed_cross_entropy(logits, targets, VirtualSmoothing(0.3), num_classes).isnan()
     rows = smoothed_cross_entropy(logits, targets, VirtualSmoothing(0.3), num_classes, reduction="none")
     assert rows.isnan().tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_half_probabilities_are_summed_in_float32(dtype: torch.dtype) -> None:
+    logits = torch.randn(6, 8, requires_grad=True)
+    targets, scheme = torch.rand(6, 4).softmax(1).to(dtype), VirtualSmoothing(0.3)
+    z = logits.detach().double().requires_grad_()
+    dense = torch.cat([0.7 * targets.double(), torch.full((6, 4), 0.3 / 4).double()], 1)
+    (wanted,) = torch.autograd.grad(F.cross_entropy(z, dense), z)
+    loss = smoothed_cross_entropy(logits, targets, scheme, 4)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(torch.autograd.grad(loss, logits)[0].double(), wanted, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("num_classes", NUM_CLASSES)
+def test_the_loss_has_the_dtype_of_the_logits_whatever_that_of_the_probabilities(num_classes: int) -> None:
+    logits = torch.randn(6, 2 * num_classes, requires_grad=True)
+    targets = torch.rand(6, num_classes, dtype=torch.float64).softmax(1)
+    for reduction in ("none", "mean"):
+        loss = smoothed_cross_entropy(logits, targets, VirtualSmoothing(0.3), num_classes, reduction=reduction)
+        assert loss.dtype == torch.float32

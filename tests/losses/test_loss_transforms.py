@@ -50,10 +50,10 @@ def test_vmap_over_samples_is_a_loop(kind: str, num_classes: int, scheme: LabelS
 
 
 @pytest.mark.parametrize("shared_targets", [False, True])
-def test_vmap_over_batches_is_a_loop(
-    kind: str, num_classes: int, scheme: LabelScheme, shared_targets: bool
-) -> None:
-    logits, targets = (torch.stack(t) for t in zip(*(a_batch(kind, scheme, num_classes) for _ in range(3))))
+def test_vmap_over_batches_is_a_loop(kind: str, num_classes: int, scheme: LabelScheme, shared_targets: bool) -> None:
+    logits, targets = (
+        torch.stack(t) for t in zip(*(a_batch(kind, scheme, num_classes) for _ in range(3)), strict=True)
+    )
     targets = targets[0] if shared_targets else targets
     for reduction in ("mean", "none"):
         loss = vmap(
@@ -61,7 +61,9 @@ def test_vmap_over_batches_is_a_loop(
             (0, None if shared_targets else 0),
         )(logits, targets)
         loop = [
-            smoothed_cross_entropy(z, targets if shared_targets else targets[i], scheme, num_classes, reduction=reduction)
+            smoothed_cross_entropy(
+                z, targets if shared_targets else targets[i], scheme, num_classes, reduction=reduction
+            )
             for i, z in enumerate(logits)
         ]
         torch.testing.assert_close(loss, torch.stack(loop))
@@ -73,9 +75,7 @@ def test_grad_is_that_of_backward(kind: str, num_classes: int, scheme: LabelSche
     torch.testing.assert_close(gradient, gradient_by_backward(logits, targets, scheme, num_classes))
 
 
-def test_vmap_of_grad_gives_the_gradient_of_each_sample(
-    kind: str, num_classes: int, scheme: LabelScheme
-) -> None:
+def test_vmap_of_grad_gives_the_gradient_of_each_sample(kind: str, num_classes: int, scheme: LabelScheme) -> None:
     logits, targets = a_batch(kind, scheme, num_classes)
     gradients = vmap(grad(lambda z, y: smoothed_cross_entropy(z, y, scheme, num_classes)))(logits, targets)
     loop = [gradient_by_backward(z, y, scheme, num_classes) for z, y in zip(logits, targets, strict=True)]
@@ -92,22 +92,18 @@ def test_the_hessian_is_the_covariance_of_the_softmax_whatever_the_labels(
         torch.testing.assert_close(curvature, p.diag() - torch.outer(p, p))
 
 
-def test_a_directional_derivative_is_the_gradient_along_it(
-    kind: str, num_classes: int, scheme: LabelScheme
-) -> None:
+def test_a_directional_derivative_is_the_gradient_along_it(kind: str, num_classes: int, scheme: LabelScheme) -> None:
     logits, targets = a_batch(kind, scheme, num_classes)
     direction = torch.randn_like(logits)
-    _, slope = jvp(
-        lambda z: smoothed_cross_entropy(z, targets, scheme, num_classes), (logits,), (direction,)
-    )
+    _, slope = jvp(lambda z: smoothed_cross_entropy(z, targets, scheme, num_classes), (logits,), (direction,))
     gradient = gradient_by_backward(logits, targets, scheme, num_classes)
     torch.testing.assert_close(slope, (gradient * direction).sum())
 
 
-def test_weights_and_ignored_targets_work_within_vmap(
-    kind: str, num_classes: int, scheme: LabelScheme
-) -> None:
-    logits, targets = (torch.stack(t) for t in zip(*(a_batch(kind, scheme, num_classes) for _ in range(2))))
+def test_weights_and_ignored_targets_work_within_vmap(kind: str, num_classes: int, scheme: LabelScheme) -> None:
+    logits, targets = (
+        torch.stack(t) for t in zip(*(a_batch(kind, scheme, num_classes) for _ in range(2)), strict=True)
+    )
     if kind == "index":
         targets[:, 0] = -100
     weight = torch.rand(num_classes, dtype=torch.float64) + 0.5

@@ -116,9 +116,7 @@ def test_the_table_lives_where_the_logits_do_not_on_the_default_device(
 
 
 @pytest.mark.parametrize("precision", ["high", "medium"])
-def test_a_lower_matmul_precision_does_not_touch_the_loss(
-    precision: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lower_matmul_precision_does_not_touch_the_loss(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     logits, targets = torch.randn(ROWS, 2 * K) * 30, torch.randint(K, (ROWS,))
     expected = virtual_smoothing_loss(logits.double(), targets, K, 0.3)
     before = torch.get_float32_matmul_precision()

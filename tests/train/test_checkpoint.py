@@ -14,7 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from vsmooth.train import CheckpointError, Optimization, checkpoint, load_weights, read_weights, save_weights
-from vsmooth.train.checkpoint import Checkpoint, load_newest, load_optimizer, optimizer_tensors, save_checkpoint
+from vsmooth.train.checkpoint import (
+    Checkpoint,
+    load_newest,
+    load_optimizer,
+    optimizer_tensors,
+    save_checkpoint,
+)
 
 
 def make(step: int) -> Checkpoint:
@@ -148,13 +154,17 @@ def test_full_disk_leaves_the_checkpoint_before(
 
 def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(CheckpointError, match=r"cannot save a checkpoint in .*file.*no earlier checkpoint exists"):
+    with pytest.raises(
+        CheckpointError, match=r"cannot save a checkpoint in .*file.*no earlier checkpoint exists"
+    ):
         save_checkpoint(tmp_path / "file", make(1))
 
 
 def test_weights_must_fit(tmp_path: Path) -> None:
     tensors = nn.Linear(2, 3).state_dict()
-    with pytest.raises(CheckpointError, match=r"weights.st does not fit this model: missing bias; it is of another"):
+    with pytest.raises(
+        CheckpointError, match=r"weights.st does not fit this model: missing bias; it is of another"
+    ):
         load_weights(nn.Linear(2, 3), {"weight": tensors["weight"]}, "weights.st")
     with pytest.raises(CheckpointError, match="unexpected bias, extra;"):
         load_weights(nn.Linear(2, 3, bias=False), {**tensors, "extra": tensors["bias"]}, "x")
@@ -198,11 +208,7 @@ def test_pickles_are_not_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "optimization",
-    [
-        Optimization(),
-        Optimization(momentum=0.0),
-        Optimization(optimizer="adamw", learning_rate=1e-2),
-    ],
+    [Optimization(), Optimization(momentum=0.0), Optimization(optimizer="adamw", learning_rate=1e-2)],
     ids=["sgd", "plain-sgd", "adamw"],
 )
 def test_optimizer_state_is_torchs_own(tmp_path: Path, optimization: Optimization) -> None:

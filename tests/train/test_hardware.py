@@ -15,9 +15,16 @@ def test_precision_names() -> None:
 
 @pytest.mark.parametrize(
     ("found", "expected"),
-    [({"amx_bf16": True}, "bf16"), ({"avx512_bf16": True}, "bf16"), ({"avx512_bf16": False}, "fp32"), ({}, "fp32")],
+    [
+        ({"amx_bf16": True}, "bf16"),
+        ({"avx512_bf16": True}, "bf16"),
+        ({"avx512_bf16": False}, "fp32"),
+        ({}, "fp32"),
+    ],
 )
-def test_best_precision_of_a_cpu(monkeypatch: pytest.MonkeyPatch, found: dict[str, bool], expected: str) -> None:
+def test_best_precision_of_a_cpu(
+    monkeypatch: pytest.MonkeyPatch, found: dict[str, bool], expected: str
+) -> None:
     monkeypatch.setattr(hardware.torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(hardware.torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(hardware.torch.cpu, "get_capabilities", lambda: found, raising=False)

@@ -68,7 +68,9 @@ def train_by_hand(optimization: Optimization) -> tuple[list[Tensor], list[Tensor
             nn.utils.clip_grad_norm_(model.parameters(), optimization.clip_norm)
         optimizer.step()
         decay = optimization.ema_decay or 0.0
-        average = [decay * a + (1 - decay) * p.detach() for a, p in zip(average, model.parameters(), strict=True)]
+        average = [
+            decay * a + (1 - decay) * p.detach() for a, p in zip(average, model.parameters(), strict=True)
+        ]
     return [p.detach() for p in model.parameters()], average
 
 
@@ -138,7 +140,9 @@ class Spoilt(Method):
 @pytest.mark.parametrize("factor", [math.nan, math.inf])
 def test_divergence_names_epoch_step_and_learning_rate(tmp_path: Path, factor: float) -> None:
     rate = PLAIN.optimization.learning_rate_at(7, TOTAL)
-    message = rf"the loss is {factor} at epoch 2, step 3 of 5, learning rate {rate:.4g}: lower the learning rate"
+    message = (
+        rf"the loss is {factor} at epoch 2, step 3 of 5, learning rate {rate:.4g}: lower the learning rate"
+    )
     with pytest.raises(TrainingDivergedError, match=message):
         make_trainer(PLAIN, tmp_path, method=Spoilt(8, factor)).train()
     assert max(path.name for path in tmp_path.iterdir()) == "step-00000007"  # the eighth was not saved
@@ -146,7 +150,9 @@ def test_divergence_names_epoch_step_and_learning_rate(tmp_path: Path, factor: f
 
 def test_divergence_in_the_last_step_of_an_epoch_is_noticed(tmp_path: Path) -> None:
     """The loss of step 5 is finite, its gradient is not; no further loss of this epoch shows it."""
-    with pytest.raises(TrainingDivergedError, match="the weights are no longer finite at epoch 1, step 5 of 5"):
+    with pytest.raises(
+        TrainingDivergedError, match="the weights are no longer finite at epoch 1, step 5 of 5"
+    ):
         make_trainer(PLAIN, tmp_path, method=Overflow(STEPS)).train()
 
 

@@ -43,7 +43,9 @@ def test_step_is_torchs() -> None:
 def test_paper_schedule_divides_after_100_and_150_of_200_epochs() -> None:
     schedule = Optimization(schedule="step")
     per_epoch = 391
-    found = [schedule.learning_rate_at(epoch * per_epoch, 200 * per_epoch) for epoch in (0, 99, 100, 149, 150, 199)]
+    found = [
+        schedule.learning_rate_at(epoch * per_epoch, 200 * per_epoch) for epoch in (0, 99, 100, 149, 150, 199)
+    ]
     assert found == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
 
 
@@ -109,7 +111,12 @@ def test_sgd_as_asked_for() -> None:
     assert isinstance(optimizer, torch.optim.SGD)
     (group,) = optimizer.param_groups
     assert group["params"] == [model.weight]  # what wants no gradient is not moved
-    assert (group["lr"], group["momentum"], group["weight_decay"], group["nesterov"]) == (0.2, 0.8, 1e-3, True)
+    assert (group["lr"], group["momentum"], group["weight_decay"], group["nesterov"]) == (
+        0.2,
+        0.8,
+        1e-3,
+        True,
+    )
 
 
 def test_sgd_without_momentum_cannot_have_nesterovs() -> None:

@@ -1,14 +1,7 @@
-"""A small training that a test may interrupt, and, run as a script, one that is killed again and again."""
+"""Small trainings for the tests of the loop: four cases, a trainer for each, and what came of it."""
 
 from __future__ import annotations
 
-import json
-import os
-import random
-import resource
-import signal
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +13,14 @@ from torch import Tensor, nn
 from vsmooth.data import Augmentation, Batches, ImageSet
 from vsmooth.labels import LabelScheme, OneHot, VirtualSmoothing
 from vsmooth.methods import Method, Standard
-from vsmooth.train import CheckpointError, EpochLog, Listener, Optimization, Trained, Trainer, make_accelerator
-from vsmooth.train import checkpoint as checkpoint_module
+from vsmooth.train import (
+    EpochLog,
+    Listener,
+    Optimization,
+    Trained,
+    Trainer,
+    make_accelerator,
+)
 
 BATCH, STEPS, EPOCHS, CLASSES = 8, 5, 3, 3
 TOTAL = STEPS * EPOCHS
@@ -69,7 +68,13 @@ def make_network(case: Case, seed: int = 0) -> nn.Module:
 def make_trainer(case: Case, folder: Path, seed: int = 0, **changes: Any) -> Trainer:
     """A trainer of ``case`` that saves after every step; ``changes`` replace its arguments."""
     batches = Batches(
-        make_images(), BATCH, augmentation=Augmentation(2), shuffle=True, seed=seed, drop_last=True, device="cpu"
+        make_images(),
+        BATCH,
+        augmentation=Augmentation(2),
+        shuffle=True,
+        seed=seed,
+        drop_last=True,
+        device="cpu",
     )
     method: Method = Standard(case.scheme, CLASSES)
     accelerator = make_accelerator(
@@ -79,7 +84,7 @@ def make_trainer(case: Case, folder: Path, seed: int = 0, **changes: Any) -> Tra
         "method": method,
         "model": make_network(case, seed),
         "batches": batches,
-        "evaluate": lambda model: {"norm": float(sum(p.detach().double().norm() for p in model.parameters()))},
+        "evaluate": lambda model: {"norm": sum(p.norm().item() for p in model.parameters())},
         "accelerator": accelerator,
         "epochs": EPOCHS,
         "optimization": case.optimization,
@@ -119,118 +124,6 @@ class At(Listener):
         self.messages.append(text)
 
 
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def die_inside(name: str, call: int, before: bool) -> None:
-    """Arrange for SIGKILL right before or after the ``call``-th call of a function that saving uses."""
-    owner = checkpoint_module.os if name == "replace" else checkpoint_module
-    real = getattr(owner, name)
-    calls = 0
-
-    def deadly(*arguments: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == call and before:
-            die()
-        result = real(*arguments, **options)
-        if calls == call:
-            die()
-        return result
-
-    setattr(owner, name, deadly)
-
-
-def train_until_killed(case: Case, folder: Path, plan: list[Any] | None) -> None:
-    """In a forked process: train as ``plan`` says, [step] or [function, call, before], or to the end."""
-    child = os.fork()
-    if child:
-        os.waitpid(child, 0)
-        return
-    act = At(-1, die)
-    if plan is not None and len(plan) == 1:
-        act = At(plan[0], die)
-    elif plan is not None:
-        die_inside(*plan)
-    save_outcome(make_trainer(case, folder / "checkpoints", listener=act), folder)
-    (folder / "messages.txt").write_text("\n".join(act.messages))
-    os._exit(0)
-
-
-def train_with_random_kills(case: Case, folder: Path, seed: int) -> int:
-    """Kill the training after a random time, start it again, until it gets through; the number of kills."""
-    draws = random.Random(seed)
-    kills = 0
-    while not (folder / "outcome.pt").exists():
-        child = os.fork()
-        if not child:
-            save_outcome(make_trainer(case, folder / "checkpoints"), folder)
-            os._exit(0)
-        if kills < 6:
-            time.sleep(draws.uniform(0.005, 0.12))
-            os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        kills += 1
-    return kills - 1
-
-
-def train_with_a_damaged_checkpoint(case: Case, folder: Path) -> None:
-    """Kill after step 9, truncate the newest checkpoint, go on."""
-    folder.mkdir()
-    train_until_killed(case, folder, [9])
-    newest = max((folder / "checkpoints").iterdir()) / "model.safetensors"
-    newest.write_bytes(newest.read_bytes()[:-5])
-    train_until_killed(case, folder, None)
-
-
-def train_on_a_full_disk(folder: Path) -> str:
-    """A limit on the size of files lets the small ones of a checkpoint through and stops the weights."""
-    case = CASES["sgd"]
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    fill = At(3, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1])))
-    try:
-        make_trainer(case, folder / "checkpoints", listener=fill).train()
-    except CheckpointError as error:
-        return str(error)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-    return ""
-
-
-def save_outcome(trainer: Trainer, folder: Path) -> None:
-    partial = folder / "partial.pt"
-    torch.save(outcome(trainer.train()), partial)
-    partial.rename(folder / "outcome.pt")
-
-
-def main(folder: Path) -> None:
-    """Kill every case at several points; ``report.json`` says how often, ``outcome.pt`` how each ended."""
-    torch.set_num_threads(1)
-    for name, case in CASES.items():
-        make_trainer(case, folder / "warm" / name, checkpoint_seconds=1e9).train()  # what is lazily imported, once
-    report: dict[str, Any] = {}
-    for name, case in CASES.items():
-        own = folder / name
-        own.mkdir(parents=True)
-        plans = [[1], [3], ["replace", 3, True], ["replace", 2, False], ["save_file", 5, True], [STEPS], [TOTAL - 1]]
-        for plan in plans:
-            train_until_killed(case, own, plan)
-        train_until_killed(case, own, None)
-        train_with_a_damaged_checkpoint(case, folder / f"{name}-damaged")
-        timed = folder / f"{name}-timed"
-        timed.mkdir()
-        report[f"{name}-timed"] = train_with_random_kills(case, timed, seed=len(report))
-    (folder / "full").mkdir()
-    report["full"] = train_on_a_full_disk(folder / "full")
-    save_outcome(make_trainer(CASES["sgd"], folder / "full" / "checkpoints"), folder / "full")
-    (folder / "report.json").write_text(json.dumps(report))
-
-
 def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     """Bit for bit, under the same names."""
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

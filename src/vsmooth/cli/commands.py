@@ -26,17 +26,10 @@ _INSTALL = '; it comes with pip install "vsmooth[lab]"'
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0, 2 for a mistake that the message explains, 128 + n after signal n."""
-    command = tyro.extras.subcommand_cli_from_dict(
-        {"train": Train, "compare": Compare, "evaluate": Evaluate, "report": Report},
-        args=arguments,
-        prog="vsmooth",
-        description="Virtual smoothing labels against label smoothing and one-hot: train, compare, evaluate, report.",
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
     typed = shlex.join(["vsmooth", *(sys.argv[1:] if arguments is None else arguments)])
     console = Console()
     try:
-        _run(command, console, typed)
+        _run(_parse(arguments), console, typed)
     except Interrupted as stop:
         say(console, str(stop), style="yellow")
         return 128 + stop.signal_number
@@ -48,6 +41,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"vsmooth: {error}{_INSTALL if missing else ''}", file=sys.stderr)
         return 2
     return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> Train | Compare | Evaluate | Report:
+    return tyro.extras.subcommand_cli_from_dict(
+        {"train": Train, "compare": Compare, "evaluate": Evaluate, "report": Report},
+        args=arguments,
+        prog="vsmooth",
+        description="Virtual smoothing labels against label smoothing and one-hot: train, compare, evaluate, report.",
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
 
 
 def _run(command: Train | Compare | Evaluate | Report, console: Console, typed: str) -> None:

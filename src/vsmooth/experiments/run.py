@@ -158,7 +158,7 @@ def _claim_folder(folder: Path, spec: RunSpec, dataset: Dataset) -> None:
 
 def _place(model: nn.Module, device: torch.device) -> nn.Module:
     if prefers_channels_last(device):
-        return model.to(device, memory_format=torch.channels_last)
+        return model.to(device).to(memory_format=torch.channels_last)
     return model.to(device)
 
 

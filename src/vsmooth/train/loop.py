@@ -95,8 +95,8 @@ class Trainer:
             Interrupted: Ctrl-C or SIGTERM; a checkpoint was written first.
             CheckpointError: a checkpoint could not be written.
         """
-        self._resume()
         with deferred_signals() as signals:
+            self._resume()
             while self.state.step < self.total:
                 epoch, start = divmod(self.state.step, len(self.batches))
                 self._train_epoch(epoch, start, signals)
@@ -170,7 +170,7 @@ class Trainer:
     def _end_epoch(self, epoch: int) -> None:
         clock = time.perf_counter()
         self._read_losses()
-        if not all(bool(p.isfinite().all()) for p in self.network.parameters()):
+        if not all(bool(tensor.isfinite().all()) for tensor in self.network.state_dict().values()):
             raise self._diverged("the weights are no longer finite", self.state.step - 1)
         steps, seconds = len(self.batches), self.state.seconds + time.perf_counter() - clock
         log = EpochLog(

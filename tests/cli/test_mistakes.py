@@ -1,0 +1,208 @@
+"""Every foreseeable mistake: exit status 2 and one line on stderr that says what to do."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from vsmooth.cli import main
+from vsmooth.train import read_weights, save_weights
+
+TINY = ["--epochs", "2", "--batch-size", "36", "--precision", "fp32"]
+
+
+@pytest.fixture(scope="module")
+def finished(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("finished")
+    assert main(["train", "--label", "one-hot", "--data", str(toy_folder), "--out", str(root), *TINY]) == 0
+    return next(root.iterdir())
+
+
+@pytest.fixture
+def run_folder(finished: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(finished, tmp_path / finished.name)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def assert_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert re.fullmatch(r"vsmooth: [^\n]+\n", error), error
+    assert re.search(message, error), error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--labels", "vss:0.3"], r"unknown label 'vss:0.3'; did you mean vs\?"),
+        (["--labels", "vs:1.5"], r"alpha must be a number in \[0, 1\], got 1.5"),
+        (["--labels", "one-hot", "one-hot"], "a label is named twice"),
+        (["--labels"], "at least one label and one seed"),
+        (["--seeds", "0"], "--seeds must be at least 1, got 0"),
+        (["--seeds", "-2"], "--seeds must be at least 1, got -2"),
+        (["--model", "resnet-20"], r"unknown model 'resnet-20'; did you mean resnet20"),
+        (["--epochs", "0"], "epochs must be at least 1, got 0"),
+        (["--learning-rate", "-1"], "learning_rate must be positive and finite, got -1.0"),
+        (["--milestones", "100", "150"], r"milestones must be rising fractions in \(0, 1\)"),
+        (["--batch-size", "1000"], "batch_size 1000 is larger than the split of 144 images"),
+        (["--crop-padding", "8"], "crop_padding=8 does not fit images of 8x8 pixels"),
+        (["--validation-fraction", "1"], r"validation_fraction must be inside \(0, 1\), got 1.0"),
+        (["--train-limit", "1"], "can keep 2 to 160 train images, not 1"),
+    ],
+)
+def test_mistakes_of_compare(
+    toy_folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert_one_line(capsys, ["compare", "--data", str(toy_folder), *arguments], message)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("cifar11", "unknown data source 'cifar11': did you mean 'cifar10'"),
+        ("./nowhere", "unknown data source './nowhere'.*a folder .*nowhere"),
+        (".", "holds no data set: looked for train"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["train", "compare"])
+def test_unknown_data(capsys: pytest.CaptureFixture[str], verb: str, source: str, message: str) -> None:
+    assert_one_line(capsys, [verb, "--data", source], message)
+
+
+def test_train_takes_one_alpha(capsys: pytest.CaptureFixture[str]) -> None:
+    message = "takes one alpha; vsmooth compare --labels vs:auto chooses one"
+    assert_one_line(capsys, ["train", "--label", "vs:auto"], message)
+
+
+def test_output_folder_is_a_file(
+    toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_text("")
+    for verb in ("train", "compare"):
+        arguments = [verb, "--data", str(toy_folder), "--out", str(tmp_path / "out"), *TINY]
+        assert_one_line(
+            capsys, arguments, "cannot write to the output folder .*out.*: (Not a directory|File exists)"
+        )
+
+
+@pytest.mark.parametrize(
+    ("verb", "prefix"), [("train", "vsmooth: "), ("compare", "vsmooth: one-hot, seed 0: ")]
+)
+def test_diverged_training(
+    toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str, prefix: str
+) -> None:
+    label = ["--label" if verb == "train" else "--labels", "one-hot"]
+    options = ["--learning-rate", "1e35", "--schedule", "constant", "--out", str(tmp_path)]
+    message = rf"^{prefix}the loss is (nan|inf) at epoch 1, step \d of 4, learning rate 1e\+35: lower the"
+    assert_one_line(capsys, [verb, "--data", str(toy_folder), *TINY, *label, *options], message)
+
+
+def test_evaluate_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        assert_one_line(
+            capsys, ["evaluate", str(folder)], f"{folder} is not a run folder: it has no spec.json"
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "record.json",
+            '{"format": 1, "label',
+            r"record\.json cannot be read \(.*\); delete it and run again",
+        ),
+        ("record.json", '{"format": 1}', r"record\.json is not a run record: .* missing"),
+        ("record.json", '{"format": 9}', r"record\.json has format 9, this vsmooth reads 1; upgrade vsmooth"),
+        ("spec.json", "", r"spec\.json cannot be read"),
+        ("spec.json", '{"format": 1, "spec": {}}', "spec is of another vsmooth version"),
+        ("model.safetensors", "x", "cannot read weights from .*model.safetensors"),
+    ],
+)
+def test_evaluate_a_damaged_run(
+    run_folder: Path, capsys: pytest.CaptureFixture[str], name: str, content: str, message: str
+) -> None:
+    (run_folder / name).write_text(content)
+    assert_one_line(capsys, ["evaluate", str(run_folder)], message)
+
+
+def test_evaluate_weights_of_another_network(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = read_weights(run_folder / "model.safetensors")
+    weights["network.extra"] = weights.pop("network.fc.bias")
+    save_weights(run_folder / "model.safetensors", weights)
+    message = "does not fit this model: missing network.fc.bias; unexpected network.extra; it is of another"
+    assert_one_line(capsys, ["evaluate", str(run_folder)], message)
+
+
+def test_training_a_run_whose_record_is_damaged(
+    run_folder: Path, toy_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run_folder / "record.json").write_text("{")
+    arguments = [
+        "train",
+        "--label",
+        "one-hot",
+        "--data",
+        str(toy_folder),
+        "--out",
+        str(run_folder.parent),
+        *TINY,
+    ]
+    assert_one_line(capsys, arguments, r"record\.json cannot be read \(.*\); delete it and run again")
+
+
+def test_images_changed_since(run_folder: Path, toy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    moved = shutil.copytree(toy_folder, run_folder.parent / "toy")
+    options = ["--label", "one-hot", "--data", str(moved), "--out", str(run_folder.parent), *TINY]
+    assert main(["train", *options]) == 0
+    next((moved / "test" / "quarter-0").iterdir()).unlink()
+    capsys.readouterr()
+    assert_one_line(
+        capsys, ["train", *options], "was trained on other images: the data behind .* changed since"
+    )
+
+
+def test_report_without_a_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = rf"no summary.json in {tmp_path}; `vsmooth compare --out {tmp_path}` creates it"
+    assert_one_line(capsys, ["report", str(tmp_path)], message)
+    (tmp_path / "summary.json").write_text('{"format": 1, "rows": [{"folder": "gone"}], "command": "", ')
+    assert_one_line(capsys, ["report", str(tmp_path)], r"summary\.json cannot be read")
+    (tmp_path / "summary.json").write_text(
+        '{"format": 1, "rows": [{"folder": "gone"}], "command": "", "environment": {}, "classes": []}'
+    )
+    assert_one_line(capsys, ["report", str(tmp_path)], r"no file at .*gone.record\.json")
+
+
+def test_missing_package_of_the_lab(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_: str) -> None:
+        raise ModuleNotFoundError("No module named 'pyarrow'", name="pyarrow")
+
+    monkeypatch.setattr("vsmooth.cli.commands.load_dataset", missing)
+    assert_one_line(
+        capsys, ["train"], r"No module named 'pyarrow'; it comes with pip install \"vsmooth\[lab\]\""
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["trian"], ["train", "--epochs", "many"], ["train", "--optimizer", "adam"]]
+)
+def test_words_that_are_not_understood(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_only_the_named_folder_is_written(toy_folder: Path, tmp_path: Path) -> None:
+    assert main(["train", "--data", str(toy_folder), "--out", "out", *TINY]) == 0
+    assert os.listdir(tmp_path) == ["out"]
