@@ -114,13 +114,15 @@ def test_all_damaged_starts_over_and_new_ones_are_not_pushed_out(tmp_path: Path)
     assert load_newest(tmp_path)[1] == []
 
 
-def test_checkpoint_without_a_checksum_is_still_read(tmp_path: Path) -> None:
+def test_checkpoint_without_a_checksum_is_damaged(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, make(3))
     file = tmp_path / "step-00000003" / "state.json"
     state = json.loads(file.read_text())
     del state["checksum"]
     file.write_text(json.dumps(state))
-    assert step_of(tmp_path) == 3
+    found, warnings = load_newest(tmp_path)
+    assert found is None
+    assert "state.json is truncated or changed" in warnings[0]
 
 
 def test_another_format_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vsmooth.atomic import replacing
 from vsmooth.metrics.inputs import check_labels
 
 
@@ -48,17 +49,8 @@ class Predictions:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an npz with `logits` and `labels`; the file at `path` is the old one or the whole new one."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            with open(partial, "wb") as file:
-                np.savez(file, logits=self.logits.numpy(), labels=self.labels.numpy())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(Path(path)) as partial, partial.open("wb") as file:
+            np.savez(file, logits=self.logits.numpy(), labels=self.labels.numpy())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Predictions:

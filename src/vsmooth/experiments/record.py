@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vsmooth.experiments.json_files import read_json, write_json
 from vsmooth.experiments.statistics import MeanStd, PairedDifference, mean_std, paired_difference
 
-FORMAT = 1
 RECORD_FILE = "record.json"
 SUMMARY_FILE = "summary.json"
 PREDICTIONS_FILE = "predictions-test.npz"
@@ -169,38 +167,6 @@ class Comparison:
             raise ValueError(f"{path} is damaged ({error}); {remedy}") from None
 
 
-def write_json(path: str | Path, value: Mapping[str, Any]) -> Path:
-    """Writes an object with its format number, whole or not at all; NaN and infinities become null."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("w", encoding="utf-8") as stream:
-            json.dump({"format": FORMAT, **_finite(value)}, stream, indent=1, allow_nan=False)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
-
-
-def read_json(path: str | Path) -> dict[str, Any]:
-    """The object that `write_json` wrote; ValueError for a missing, damaged or foreign file."""
-    path = Path(path)
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"no file at {path}") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); delete it and run again") from None
-    if not isinstance(value, dict) or "format" not in value:
-        raise ValueError(f"{path} was not written by vsmooth: it has no format number")
-    if (found := value.pop("format")) != FORMAT:
-        raise ValueError(f"{path} has format {found!r}, this vsmooth reads {FORMAT}; upgrade vsmooth")
-    return value
-
-
 def write_record(record: RunRecord, folder: str | Path) -> Path:
     """Writes `folder/record.json`."""
     return write_json(Path(folder) / RECORD_FILE, record.to_json())
@@ -281,13 +247,3 @@ def _epoch(value: Mapping[str, Any]) -> EpochRecord:
 
 def _numbers(value: Mapping[str, Any]) -> dict[str, Any]:
     return {key: math.nan if item is None else item for key, item in value.items()}
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_finite(item) for item in value]
-    return value

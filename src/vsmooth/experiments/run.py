@@ -12,7 +12,8 @@ from torch import nn
 
 from vsmooth.data import Batches, Dataset, ImageSet
 from vsmooth.evaluate import CleanMetrics, evaluate_clean, predict
-from vsmooth.experiments.record import RECORD_FILE, RunRecord, read_json, read_record, write_json, write_record
+from vsmooth.experiments.json_files import read_json, write_json
+from vsmooth.experiments.record import RECORD_FILE, RunRecord, read_record, write_record
 from vsmooth.experiments.results import (
     PREDICTIONS,
     WEIGHTS_FILE,

@@ -31,8 +31,10 @@ class Inputs(NamedTuple):
     shares: Tensor | None  # (|S|,)
 
     def rows(self, rows: slice) -> Inputs:
-        z, y, true, rest, shares = self
-        return Inputs(z[rows], y[rows], true if true is None else true[rows], rest if rest is None else rest[rows], shares)
+        """The same call for some of the rows."""
+        true = None if self.true_scale is None else self.true_scale[rows]
+        rest = None if self.rest_scale is None else self.rest_scale[rows]
+        return Inputs(self.logits[rows], self.target[rows], true, rest, self.shares)
 
 
 def closed_form(

@@ -23,7 +23,7 @@ _MOST_LOGITS = 1 << 15
 def table_loss(
     logits: Tensor, targets: Tensor, scheme: LabelScheme, num_classes: int, ignore_index: int, reduction: str
 ) -> Tensor | None:
-    """The unweighted mean or sum over (N, C) logits and (N,) indices, or ``None`` where the closed form is to be used."""
+    """The unweighted mean or sum over (N, C) logits and (N,) indices, or ``None`` where the closed form should do."""
     if not _is_worth_it(logits, targets, num_classes, reduction):
         return None
     table = _label_table(scheme, num_classes, logits.shape[1], logits.dtype)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from html import escape
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vsmooth.atomic import replacing
 from vsmooth.experiments.record import Comparison, Group
 from vsmooth.report import figures, tables
 from vsmooth.report.findings import Claim, claims, findings, gap_words
@@ -29,13 +29,9 @@ MARKS = {"holds": ("holds", "✓"), "does not hold": ("fails", "✗")}
 def write_page(comparison: Comparison, path: str | Path) -> Path:
     """Writes the page, whole or not at all; it needs no network. ValueError if predictions are missing."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(render_page(comparison), encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    page = render_page(comparison)
+    with replacing(path) as partial:
+        partial.write_text(page, encoding="utf-8")
     return path
 
 

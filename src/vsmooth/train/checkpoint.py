@@ -16,6 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from vsmooth.atomic import replacing
+
 _KEPT = 2
 _FORMAT = 1
 
@@ -44,9 +46,13 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        digests = {group: _write_group(temporary, group, t) for group, t in checkpoint.tensors.items()}
+        digests = {
+            group: save_weights(temporary / f"{group}.safetensors", tensors)
+            for group, tensors in checkpoint.tensors.items()
+        }
         state = {"format": _FORMAT, "step": checkpoint.step, "sha256": digests, "values": checkpoint.values}
-        _write_synced(temporary / "state.json", json.dumps({**state, "checksum": _checksum(state)}).encode())
+        with replacing(temporary / "state.json") as partial:
+            partial.write_text(json.dumps({**state, "checksum": _checksum(state)}))
         shutil.rmtree(final, ignore_errors=True)
         os.replace(temporary, final)
     except (OSError, SafetensorError) as error:
@@ -103,14 +109,9 @@ def save_weights(path: Path, tensors: dict[str, Tensor]) -> str:
     """Write a safetensors file atomically and return its SHA-256."""
     # Copies: tensors that share memory, or lie channels_last, cannot be stored as they are.
     plain = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        save_file(plain, temporary)
-        digest = _sync_and_hash(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return digest
+    with replacing(path) as partial:
+        save_file(plain, partial)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -142,14 +143,9 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor])
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
-def _write_group(folder: Path, group: str, tensors: dict[str, Tensor]) -> str:
-    return save_weights(folder / f"{group}.safetensors", tensors)
-
-
 def _read(path: Path) -> Checkpoint:
     state = json.loads((path / "state.json").read_text())
-    checksum = state.pop("checksum", None) if isinstance(state, dict) else ""
-    if checksum is not None and checksum != _checksum(state):
+    if not isinstance(state, dict) or state.pop("checksum", None) != _checksum(state):
         raise ValueError("state.json is truncated or changed")
     if state.keys() != {"format", "step", "sha256", "values"}:
         raise ValueError("state.json has other entries")
@@ -175,14 +171,3 @@ def _step_of(path: Path) -> int:
 
 def _checksum(state: Any) -> str:
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-    _sync_and_hash(path)
-
-
-def _sync_and_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        return hashlib.sha256(file.read()).hexdigest()
