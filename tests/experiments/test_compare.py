@@ -191,7 +191,7 @@ def test_labels_named_twice(tmp_path: Path, toy_dataset: Dataset) -> None:
     with pytest.raises(ValueError, match="a label is named twice"):
         plan("vs:0.3", "one-hot", "vs:0.30")
     with pytest.raises(
-        ValueError, match=r"num_virtual=None.* and .*num_virtual=4.* are the same label for 4 classes"
+        ValueError, match=r"two of the labels are the same for 4 classes: vs:0.3 and vs:0.3:4"
     ):
         compare(plan("vs:0.3", "vs:0.3:4"), toy_dataset, tmp_path, "")
     assert list(tmp_path.iterdir()) == []

@@ -10,12 +10,12 @@ import torch
 
 from vsmooth.data import Dataset
 from vsmooth.experiments.environment import describe_environment
+from vsmooth.experiments.json_files import read_json
 from vsmooth.experiments.label_names import AutoAlpha, label_text
 from vsmooth.experiments.record import (
     SUMMARY_FILE,
     Comparison,
     RunRecord,
-    read_json,
     read_record,
     write_record,
     write_summary,
@@ -158,7 +158,11 @@ def _check_distinct(labels: tuple[LabelScheme | AutoAlpha, ...], num_classes: in
         scheme, alpha = (label.scheme, None) if isinstance(label, AutoAlpha) else (label, label.alpha)
         twin = seen.setdefault((scheme.name, alpha, scheme.width(num_classes)), label)
         if twin is not label:
-            raise ValueError(f"{twin} and {label} are the same label for {num_classes} classes")
+            raise ValueError(f"two of the labels are the same for {num_classes} classes: {_text(twin)} and {_text(label)}")
+
+
+def _text(label: LabelScheme | AutoAlpha) -> str:
+    return f"{label.scheme.short_name.lower()}:auto" if isinstance(label, AutoAlpha) else label_text(label)
 
 
 def _rows_of(directory: Path) -> int:
