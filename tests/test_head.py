@@ -108,6 +108,7 @@ def test_a_bare_layer_comes_back_as_a_new_one() -> None:
     bare = remove_virtual_classes(wide)
     assert type(bare) is nn.Linear
     assert torch.equal(bare.weight, plain.weight)
+    assert bare.weight.untyped_storage().nbytes() == plain.weight.nbytes
 
 
 @every_model
@@ -180,6 +181,7 @@ def test_removal_gives_the_plain_architecture_with_the_same_logits(
     train_a_step(model, images)
     logits = model.eval()(images)
     assert remove_virtual_classes(model) is model
+    assert not any(module.training for module in model.modules())
     assert torch.equal(model(images), logits)
     fresh = build().eval()
     assert [type(module) for module in model.modules()] == [type(module) for module in fresh.modules()]

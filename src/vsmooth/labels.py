@@ -21,7 +21,9 @@ def check_probabilities(targets: Tensor, num_classes: int, class_dim: int = 1) -
             f"probability targets have {targets.shape[class_dim]} columns, expected one per real class: {num_classes}"
         )
     tolerance = _SUM_TOLERANCE_HALF if targets.dtype.itemsize == 2 else _SUM_TOLERANCE
-    sums = targets.detach().sum(class_dim, dtype=torch.promote_types(targets.dtype, torch.float32))
+    dtype = torch.promote_types(targets.dtype, torch.float32)
+    # In parts: a sum in another dtype makes a copy of what it sums.
+    sums = torch.cat([part.sum(class_dim, dtype=dtype) for part in targets.detach().split(256)])
     worst = (sums - 1).abs().max() if sums.numel() else sums.new_zeros(())
     if not worst <= tolerance:  # also true for NaN
         raise ValueError(

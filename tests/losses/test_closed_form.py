@@ -44,6 +44,11 @@ def losses_of_logits(scheme: LabelScheme, num_classes: int, rows: int) -> Iterat
             yield f"{name}, {reduction}", loss
 
 
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vsmooth.losses.closed_form._BLOCK_ELEMENTS", 1 << 13)
+
+
 @pytest.mark.parametrize("num_classes", [FEW_CLASSES, MANY_CLASSES])
 @pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
 def test_first_and_second_derivatives_are_those_of_finite_differences(scheme: LabelScheme, num_classes: int) -> None:
@@ -53,13 +58,14 @@ def test_first_and_second_derivatives_are_those_of_finite_differences(scheme: La
         assert torch.autograd.gradgradcheck(loss, logits, fast_mode=True), name
 
 
+@pytest.mark.usefixtures("small_blocks")
 def test_second_derivatives_over_several_blocks_are_those_of_plain_cross_entropy() -> None:
-    logits = torch.randn(600, 1000, dtype=torch.float64, requires_grad=True)
-    targets, scheme = torch.randint(500, (600,)), VirtualSmoothing(0.3)
-    dense = scheme.encode(torch.eye(500).double()[targets], 500)
+    logits = torch.randn(200, 100, dtype=torch.float64, requires_grad=True)
+    targets, scheme = torch.randint(50, (200,)), VirtualSmoothing(0.3)
+    dense = scheme.encode(torch.eye(50).double()[targets], 50)
     results = []
     for loss in (
-        smoothed_cross_entropy(logits, targets, scheme, 500),
+        smoothed_cross_entropy(logits, targets, scheme, 50),
         torch.nn.functional.cross_entropy(logits, dense),
     ):
         (first,) = torch.autograd.grad(loss, logits, create_graph=True)
@@ -67,7 +73,8 @@ def test_second_derivatives_over_several_blocks_are_those_of_plain_cross_entropy
     torch.testing.assert_close(*results, atol=1e-12, rtol=1e-9)
 
 
-@pytest.mark.parametrize("shape", [(5, 7), (5, 80), (600, 1000)], ids=["table", "one block", "blocks"])
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("shape", [(5, 7), (5, 80), (200, 100)], ids=["table", "one block", "blocks"])
 def test_a_second_backward_through_a_retained_graph_gives_the_same(shape: tuple[int, int]) -> None:
     num_classes = shape[1] // 2
     logits, targets = torch.randn(shape, requires_grad=True), torch.randint(num_classes, shape[:1])
@@ -79,7 +86,8 @@ def test_a_second_backward_through_a_retained_graph_gives_the_same(shape: tuple[
     assert torch.equal(kept, first)
 
 
-@pytest.mark.parametrize("shape", [(5, 7), (5, 80), (600, 1000)], ids=["few classes", "one block", "blocks"])
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("shape", [(5, 7), (5, 80), (200, 100)], ids=["few classes", "one block", "blocks"])
 def test_several_gradients_at_once_are_those_one_by_one(shape: tuple[int, int]) -> None:
     num_classes = shape[1] // 2
     logits, targets = torch.randn(shape, requires_grad=True), torch.randint(num_classes, shape[:1])
@@ -125,26 +133,35 @@ class LiveBytes(TorchDispatchMode):
         return result
 
 
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("kind", ["index", "probability"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("scheme", [OneHot(), LabelSmoothing(0.2), VirtualSmoothing(0.3)], ids=repr)
 def test_the_only_buffer_of_the_size_of_the_logits_is_their_gradient(
     scheme: LabelScheme, dtype: torch.dtype, kind: str
 ) -> None:
-    num_classes, rows = 500, 8000
-    logits = torch.randn(rows, scheme.width(num_classes), dtype=dtype, requires_grad=True)
+    rows, width = 1000, 200  # many blocks
+    num_classes = width // 2 if isinstance(scheme, VirtualSmoothing) else width
+    logits = torch.randn(rows, width, dtype=dtype, requires_grad=True)
     targets = torch.randint(num_classes, (rows,))
     targets = torch.eye(num_classes, dtype=dtype)[targets] if kind == "probability" else targets
     one = logits.nbytes
     with LiveBytes() as memory:
         loss = smoothed_cross_entropy(logits, targets, scheme, num_classes)
-        assert memory.now() < 0.02 * one
+        assert memory.now() < 0.05 * one
         assert memory.peak < 0.5 * one
         loss.backward()
     assert memory.peak < 1.5 * one
     assert logits.grad is not None
     del loss
     assert memory.now() == one
+
+
+def test_blocks_are_small_beside_a_batch_of_a_thousand_classes() -> None:
+    logits, targets = torch.randn(4096, 1000, requires_grad=True), torch.randint(500, (4096,))
+    with LiveBytes() as memory:
+        smoothed_cross_entropy(logits, targets, VirtualSmoothing(0.3), 500).backward()
+    assert memory.peak < 1.5 * logits.nbytes
 
 
 def test_the_measure_of_memory_sees_the_buffers_of_plain_cross_entropy() -> None:

@@ -110,6 +110,20 @@ def test_inductor_gives_the_numbers_of_torch() -> None:
     torch.testing.assert_close(gradient, wanted, atol=1e-5, rtol=1e-2)
 
 
+@pytest.mark.parametrize("kind", ["index", "ignored"])
+def test_huge_and_masked_logits_compile_to_the_same_numbers(kind: str) -> None:
+    logits, targets = a_batch(kind, 7, 4)
+    with torch.no_grad():
+        logits.mul_(1e4)
+        logits[:, 3] = -float("inf")
+        targets.clamp_(max=2)
+    loss_of = SmoothedCrossEntropy(VirtualSmoothing(0.3, 3), 4)
+    expected = value_and_gradient(loss_of, logits, targets)
+    assert expected[0].isfinite()
+    compiled = torch.compile(loss_of, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(value_and_gradient(compiled, logits, targets), expected)
+
+
 def test_bad_input_is_told_when_compiling_too() -> None:
     compiled = torch.compile(SmoothedCrossEntropy(VirtualSmoothing(0.3, 3), 4), backend="aot_eager")
     with pytest.raises(Exception, match="needs exactly 7"):

@@ -123,6 +123,7 @@ def test_a_lower_matmul_precision_does_not_touch_the_loss(precision: str, monkey
     torch.set_float32_matmul_precision(precision)
     try:
         loss = virtual_smoothing_loss(logits, targets, K, 0.3)
+        assert table_loss(logits, targets, VirtualSmoothing(0.3), K, -100, "mean") is None
     finally:
         torch.set_float32_matmul_precision(before)
     torch.testing.assert_close(loss.double(), expected, rtol=1e-6, atol=0)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 # Blocks of this many logits stay in a CPU core's cache between the passes over them. An accelerator is best
 # served by one block, and a compiler fuses the passes by itself.
-_BLOCK_ELEMENTS = 1 << 18
+_BLOCK_ELEMENTS = 1 << 19
 
 
 class ClosedForm(NamedTuple):
@@ -56,7 +56,8 @@ def closed_form(
         shares: u, (|S|,); ``None`` is uniform, 1 / |S|.
     """
     inputs = Inputs(logits, target, true_scale, rest_scale, shares)
-    if is_transformed():  # vmap, jvp, hessian ...: torch differentiates the plain operations
+    learnable = any(t is not None and t.requires_grad for t in inputs[1:])
+    if learnable or is_transformed():  # targets or weights that learn; vmap, jvp, hessian: torch knows the way
         return _block_loss(inputs, form)
     loss: Tensor = _Operation.apply(*inputs, form)
     return loss
@@ -73,24 +74,23 @@ class _Operation(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
         inputs, ctx.form = Inputs(*arguments[:5]), arguments[5]
-        normaliser = _normaliser(inputs.logits) if torch.compiler.is_compiling() else (None, None)
-        ctx.save_for_backward(*inputs, *normaliser)
-        parts = [_block_loss(inputs.rows(rows), ctx.form) for rows in _blocks(inputs.logits)]
+        normaliser = _normaliser(inputs.logits) if torch.compiler.is_compiling() else None
+        ctx.save_for_backward(*inputs, *(normaliser or (None, None)))
+        parts = [_block_loss(inputs.rows(rows), ctx.form, normaliser) for rows in _blocks(inputs.logits)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         *tensors, peak, log_sum = ctx.saved_tensors
         inputs, grad, logits = Inputs(*tensors), grad.unsqueeze(1), tensors[0]
-        blocks = _blocks(logits)
         if peak is not None:
             softmax = (logits.to(peak.dtype) - peak - log_sum).exp()
             return _block_gradient(inputs, softmax, grad, ctx.form).to(logits.dtype), *(None,) * 5
-        if len(blocks) == 1 or torch.is_grad_enabled():  # the latter: a second derivative will be asked for
-            return _block_gradient(inputs, _softmax(logits), grad, ctx.form).to(logits.dtype), *(None,) * 5
-        out = torch.empty_like(logits)
-        for rows in blocks:
-            out[rows] = _block_gradient(inputs.rows(rows), _softmax(logits[rows]), grad[rows], ctx.form)
+        # Made from the gradient, it is batched where several gradients are asked for at once (vmap of this function).
+        out = grad.new_empty(logits.shape, dtype=logits.dtype)
+        for rows in _blocks(logits):
+            softmax = torch.softmax(logits[rows], 1, dtype=_wide(logits))
+            out[rows] = _block_gradient(inputs.rows(rows), softmax, grad[rows], ctx.form)
         return out, *(None,) * 5
 
 
@@ -105,28 +105,30 @@ def _wide(logits: Tensor) -> torch.dtype:
     return torch.promote_types(logits.dtype, torch.float32)
 
 
-def _softmax(logits: Tensor) -> Tensor:
-    return torch.softmax(logits, 1, dtype=_wide(logits))
-
-
 def _normaliser(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Two numbers a row from which a compiler refills the softmax in one pass, instead of three."""
+    """Two numbers a row with which a compiler needs one pass for the loss and one for the gradient."""
     z = logits.to(_wide(logits))
     peak = z.amax(1, keepdim=True)
     return peak, (z - peak).exp().sum(1, keepdim=True).log()
 
 
-def _block_loss(block: Inputs, form: ClosedForm) -> Tensor:
-    log_p = torch.log_softmax(block.logits, 1, dtype=_wide(block.logits))
+def _block_loss(block: Inputs, form: ClosedForm, normaliser: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    if normaliser is None:
+        values = torch.log_softmax(block.logits, 1, dtype=_wide(block.logits))
+        loss: Tensor | float = 0.0
+    else:  # the logits less their peak; what is missing to log-probabilities is the same for a whole row
+        peak, log_sum = normaliser
+        values = block.logits.to(peak.dtype) - peak
+        loss = log_sum.squeeze(1) * _mass(block, form)
     if block.target.is_floating_point():
-        true = (block.target * log_p[:, : form.num_classes]).sum(1)
+        true = (block.target.to(values.dtype) * values[:, : form.num_classes]).sum(1)
     else:
-        true = log_p.gather(1, block.target.unsqueeze(1)).squeeze(1)
+        true = values.gather(1, block.target.unsqueeze(1)).squeeze(1)
         true = true if block.true_scale is None else true * block.true_scale
-    loss = (form.alpha - 1) * true
+    loss = loss - (1 - form.alpha) * true
     if not _has_rest(form):
         return loss
-    members = log_p[:, form.start : form.stop]
+    members = values[:, form.start : form.stop]
     rest = members.mean(1) if block.shares is None else (members * block.shares).sum(1)
     return loss - form.alpha * (rest if block.rest_scale is None else rest * block.rest_scale)
 
@@ -134,13 +136,13 @@ def _block_loss(block: Inputs, form: ClosedForm) -> Tensor:
 def _block_gradient(block: Inputs, softmax: Tensor, grad: Tensor, form: ClosedForm) -> Tensor:
     mass = _mass(block, form)
     total = grad * mass.unsqueeze(-1) if isinstance(mass, Tensor) else grad * mass
-    out = softmax * total if torch.is_grad_enabled() else softmax.mul_(total)
+    out = softmax * total
     if _has_rest(form):
         scale = grad if block.rest_scale is None else grad * block.rest_scale.unsqueeze(1)
         share = 1 / (form.stop - form.start) if block.shares is None else block.shares
         out[:, form.start : form.stop] -= scale * (form.alpha * share)
     if block.target.is_floating_point():
-        out[:, : form.num_classes] -= grad * (1 - form.alpha) * block.target
+        out[:, : form.num_classes] -= grad * (1 - form.alpha) * block.target.to(out.dtype)
         return out
     true = grad * (1 - form.alpha)
     true = true if block.true_scale is None else true * block.true_scale.unsqueeze(1)
@@ -158,7 +160,7 @@ def _mass(block: Inputs, form: ClosedForm) -> Tensor | float:
     """What the target of each row sums to: 1, or less simple with weights."""
     true: Tensor | float = 1 - form.alpha
     if block.target.is_floating_point():
-        true = true * block.target.sum(1)
+        true = true * block.target.sum(1, dtype=_wide(block.logits))
     elif block.true_scale is not None:
         true = true * block.true_scale
     if not _has_rest(form):

@@ -10,8 +10,7 @@ so the (N, K + V) target is never built.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -77,10 +76,9 @@ def smoothed_cross_entropy(
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
     if logits.ndim == 1:
-        one = smoothed_cross_entropy(
-            logits[None], targets[None], scheme, num_classes, weight=weight, ignore_index=ignore_index, reduction="none"
-        )
-        return one.squeeze(0)
+        options: dict[str, Any] = {"weight": weight, "ignore_index": ignore_index, "reduction": reduction}
+        one = smoothed_cross_entropy(logits[None], targets[None], scheme, num_classes, **options)
+        return one.squeeze(0) if reduction == "none" else one
     _check_shapes(logits, targets, num_classes)
     members = scheme.smoothing_slice(num_classes, logits.shape[1])
     by_index = not targets.is_floating_point()
@@ -107,7 +105,7 @@ def virtual_smoothing_loss(
     return smoothed_cross_entropy(
         logits,
         targets,
-        _virtual_smoothing(alpha),
+        VirtualSmoothing(alpha),
         num_classes,
         weight=weight,
         ignore_index=ignore_index,
@@ -167,11 +165,10 @@ class VirtualSmoothingLoss(SmoothedCrossEntropy):
         super().__init__(scheme, num_classes, weight=weight, ignore_index=ignore_index, reduction=reduction)
 
 
-_virtual_smoothing = lru_cache(maxsize=64)(VirtualSmoothing)
-
-
 def _check_shapes(logits: Tensor, targets: Tensor, num_classes: int) -> None:
     check_num_classes(num_classes)
+    if logits.ndim < 2:
+        raise ValueError(f"logits must be (N, C, d1, ...) or (C,), got shape {tuple(logits.shape)}")
     if not logits.is_floating_point():
         raise ValueError(f"logits must be floating point, got {logits.dtype}")
     places = (logits.shape[0], *logits.shape[2:])
@@ -204,29 +201,27 @@ def _weighted(
 ) -> tuple[Tensor, Tensor | None]:
     """Loss of each row and the divisor of the mean (``None``: the number of rows)."""
     by_index = not targets.is_floating_point()
-    kept = targets != ignore_index if by_index else None
-    safe = targets.where(kept, 0) if kept is not None else targets
     shares = _smoothing_shares(scheme, form, rows)
-    own: Tensor | None = None  # the weight of each row's true class
-    rest_scale = None
-    if weight is not None:
-        weight = _check_weight(weight, form.num_classes, rows)
-        real = weight[: form.num_classes]
-        if by_index:
-            own = real[safe]
-        else:
-            safe = targets * real
-            own = safe.sum(1)
-        if form.start and len(weight) == form.num_classes:
-            rest_scale = own
-        elif form.stop > form.start:
-            members = weight[form.start : form.stop]
-            shares = members * (1 / len(members) if shares is None else shares)
-    per_row = closed_form(rows, safe, form, own if by_index else None, rest_scale, shares)
+    kept = targets != ignore_index if by_index else None
+    safe = targets if kept is None else targets.where(kept, 0)
+    if weight is None:
+        per_row = closed_form(rows, safe, form, shares=shares)
+        return (per_row, None) if kept is None else (per_row.where(kept, 0), kept.sum())
+    weight = _check_weight(weight, form.num_classes, rows)
+    real = weight[: form.num_classes]
+    whole_row = form.start > 0 and len(weight) == form.num_classes  # virtual classes weigh what the sample weighs
+    if form.stop > form.start and not whole_row:
+        members = weight[form.start : form.stop]
+        shares = members * (1 / len(members) if shares is None else shares)
     if kept is None:
-        return per_row, None
-    per_row = per_row.where(kept, 0)
-    return per_row, (kept if own is None else own.where(kept, 0)).sum()
+        safe = safe * real
+        return closed_form(rows, safe, form, rest_scale=safe.sum(1) if whole_row else None, shares=shares), None
+    own = real[safe]
+    if whole_row:
+        per_row = closed_form(rows, safe, form, shares=shares) * own
+    else:
+        per_row = closed_form(rows, safe, form, own, shares=shares)
+    return per_row.where(kept, 0), own.where(kept, 0).sum()
 
 
 def _smoothing_shares(scheme: LabelScheme, form: ClosedForm, rows: Tensor) -> Tensor | None:

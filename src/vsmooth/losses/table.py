@@ -55,13 +55,13 @@ def _is_worth_it(logits: Tensor, targets: Tensor, num_classes: int, reduction: s
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # kept for later calls, which may want a derivative through it
 def _label_table(scheme: LabelScheme, num_classes: int, width: int, dtype: torch.dtype) -> Tensor:
-    table = torch.zeros(width, num_classes, dtype=dtype)
+    table = torch.zeros(width, num_classes, dtype=dtype, device="cpu")
     table.fill_diagonal_(1 - scheme.alpha)
     members = scheme.smoothing_slice(num_classes, width)
     size = members.stop - members.start
     if size:
-        shares = scheme.smoothing_weights(size)
-        share = torch.full((size,), 1 / size, dtype=dtype) if shares is None else torch.tensor(shares, dtype=dtype)
-        table[members] += scheme.alpha * share.unsqueeze(1)
+        shares = scheme.smoothing_weights(size) or (1 / size,) * size
+        table[members] += scheme.alpha * torch.tensor(shares, dtype=dtype, device="cpu").unsqueeze(1)
     return table
