@@ -9,13 +9,9 @@ from typing import TypeVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
-# What libraries call their classifier; the last component of a module's name.
-_CLASSIFIER_NAMES = frozenset(
-    "fc classifier classif clf head heads head_fc linear last_linear out output "  # noqa: SIM905
-    "output_layer logits out_proj score final_layer final_conv".split()
-)
+from vsmooth.classifier import find_classifier
+
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -99,11 +95,11 @@ def add_virtual_classes(
         raise ValueError(f"num_virtual must be a whole number of at least 1 (or None for V = K), got {num_virtual!r}")
     if virtual_heads(model):
         raise ValueError("the model has virtual classes already; remove_virtual_classes(model) takes them off")
-    name, plain = _find_classifier(model, head)
+    name, plain = find_classifier(model, head)
+    if type(plain) not in (nn.Linear, nn.Conv2d):
+        _check_same_map(plain)
     count = num_virtual or plain.weight.shape[0]
     wide = VirtualLinear(plain, count) if isinstance(plain, nn.Linear) else VirtualConv2d(plain, count)
-    if type(plain) not in (nn.Linear, nn.Conv2d):
-        _check_same_map(plain, wide.plain())
     return _replace(model, name, wide)
 
 
@@ -163,9 +159,10 @@ def _copy_real_rows(wide: VirtualLinear | VirtualConv2d, plain: nn.Linear | nn.C
 
 
 @torch.no_grad()
-def _check_same_map(plain: nn.Linear | nn.Conv2d, copy: nn.Linear | nn.Conv2d) -> None:
+def _check_same_map(plain: nn.Linear | nn.Conv2d) -> None:
     """A subclass may compute something else, such as cosines, which the wide layer would not."""
     probe = plain.weight[:1] + 1
+    copy = (VirtualLinear(plain, 1) if isinstance(plain, nn.Linear) else VirtualConv2d(plain, 1)).plain()
     if not probe.is_meta and not torch.equal(plain.forward(probe), copy.forward(probe)):
         raise ValueError(
             f"the classifier is a {type(plain).__name__}, which computes something else than a plain layer: "
@@ -189,86 +186,3 @@ def _replace(model: Module, name: str, new: nn.Module) -> Module:
         return new  # type: ignore[return-value]
     model.set_submodule(name, new)
     return model
-
-
-def _find_classifier(model: nn.Module, head: str | nn.Module | None) -> tuple[str, nn.Linear | nn.Conv2d]:
-    layers = {n: m for n, m in model.named_modules() if _can_classify(m)}
-    if head is not None:
-        return _named_classifier(model, layers, head)
-    if not layers or isinstance(_declared(model), nn.Identity):
-        raise ValueError(
-            f"{type(model).__name__} has no classifier: no Linear or 1x1 Conv2d layer found (a timm model wants "
-            "num_classes > 0)"
-        )
-    likely = _declared_classifier(model, layers) or _conventional_classifiers(model, layers)
-    likely = likely or (list(layers) if len(layers) == 1 else _last_of_sequential(model, layers))
-    if len(likely) == 1:
-        return likely[0], layers[likely[0]]
-    listed = ", ".join(f"{n!r} ({_shape(layers[n])})" for n in (likely or list(layers))[-8:])
-    raise ValueError(
-        f"cannot tell which layer of {type(model).__name__} is the classifier; pass head=NAME, one of: {listed}"
-    )
-
-
-def _named_classifier(
-    model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d], head: str | nn.Module
-) -> tuple[str, nn.Linear | nn.Conv2d]:
-    for name, layer in layers.items():
-        if layer is head or name == head:
-            return name, layer
-    wanted = f"head={head!r}" if isinstance(head, str) else f"the given head ({type(head).__name__})"
-    listed = ", ".join(f"{n!r} ({_shape(m)})" for n, m in list(layers.items())[-8:]) or "none"
-    raise ValueError(
-        f"{wanted} is not a Linear or 1x1 Conv2d layer of {type(model).__name__}; its candidates are: {listed}"
-    )
-
-
-def _can_classify(module: nn.Module) -> bool:
-    if isinstance(module, nn.Conv2d):
-        pointwise = module.kernel_size == module.stride == (1, 1) and module.groups == 1
-        return pointwise and module.padding in ((0, 0), "valid", "same")
-    # The projection within an attention layer is never called as a layer.
-    return isinstance(module, nn.Linear) and not isinstance(module, NonDynamicallyQuantizableLinear)
-
-
-def _declared(model: nn.Module) -> object:
-    """The answer of ``model.get_classifier()``, timm's convention: a module, several, or Identity for none."""
-    getter = getattr(model, "get_classifier", None)
-    return getter() if callable(getter) else None
-
-
-def _declared_classifier(model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d]) -> list[str]:
-    declared = _declared(model)
-    members = declared if isinstance(declared, tuple | list | nn.ModuleList) else (declared,)
-    names = [name for name, module in model.named_modules() if any(module is member for member in members)]
-    return [layer for name in names for layer in _outputs(model, layers, name)]
-
-
-def _conventional_classifiers(model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d]) -> list[str]:
-    """Layers with, or last within a container with, a classifier's name, at the outermost level that has one."""
-    named = [n for n, _ in model.named_modules() if n.rpartition(".")[2] in _CLASSIFIER_NAMES]
-    outputs = {n: found for n in named if (found := _outputs(model, layers, n))}
-    outermost = min((n.count(".") for n in outputs), default=0)
-    return [layer for n, found in outputs.items() if n.count(".") == outermost for layer in found]
-
-
-def _outputs(model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d], container: str) -> list[str]:
-    """The last layer within a module, and any beside it of the same shape: two heads whose logits are pooled."""
-    inside = [n for n in layers if n == container or n.startswith(container + ".")]
-    if isinstance(model.get_submodule(container), nn.Sequential):
-        return inside[-1:]
-    return [n for n in inside if _shape(layers[n]) == _shape(layers[inside[-1]])]
-
-
-def _last_of_sequential(model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d]) -> list[str]:
-    """The last layer of a (nested) Sequential, if nothing with parameters comes after it."""
-    name, module = "", model
-    while isinstance(module, nn.Sequential):
-        with_parameters = [n for n, child in module.named_children() if any(True for _ in child.parameters())]
-        name = f"{name}.{with_parameters[-1]}".lstrip(".")
-        module = model.get_submodule(name)
-    return [name] if name in layers else []
-
-
-def _shape(layer: nn.Linear | nn.Conv2d) -> str:
-    return f"{type(layer).__name__} {layer.weight.shape[1]} -> {layer.weight.shape[0]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import ClassVar
 
 import torch
@@ -49,6 +50,8 @@ def check_index_targets(targets: Tensor, num_classes: int, ignore_index: int | N
 
 def check_num_classes(num_classes: int) -> None:
     """Raise ``ValueError`` unless there are at least two real classes."""
+    if not isinstance(num_classes, int | Integral):
+        raise ValueError(f"num_classes must be a whole number, got {num_classes!r}")
     if num_classes < 2:
         raise ValueError(f"num_classes must be at least 2, got {num_classes}")
 
@@ -62,7 +65,8 @@ class LabelScheme(ABC):
     short_name: ClassVar[str]
 
     def __post_init__(self) -> None:
-        if isinstance(self.alpha, bool) or not isinstance(self.alpha, int | float) or not 0 <= self.alpha <= 1:
+        known = isinstance(self.alpha, int | float | Real)  # Real: numpy's numbers too
+        if isinstance(self.alpha, bool) or not known or not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha must be a number in [0, 1], got {self.alpha!r}")
 
     @abstractmethod

@@ -88,7 +88,7 @@ def _compare(command: Compare, console: Console, typed: str) -> None:
 
 
 def _evaluate(command: Evaluate, console: Console) -> None:
-    dataset = _load(read_spec(command.run).data, console)
+    dataset = _load(command.data or read_spec(command.run).data, console)
     evaluate_run(command.run, dataset)
     _print_metrics(read_record(command.run), command.run, console)
 

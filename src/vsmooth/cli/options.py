@@ -58,7 +58,8 @@ class Compare:
 
     Example: vsmooth compare --labels one-hot ls:0.1 vs:0.1 vs:0.3 --seeds 3 --data cifar10 --model resnet20
 
-    Ctrl-C saves; the same command resumes. Finished runs are not trained again, so labels and seeds can be added.
+    Ctrl-C saves; the same command resumes. Finished runs are not trained again, so labels and seeds can be added:
+    the table and the page show the labels of the last command.
     """
 
     labels: tuple[str, ...] = ("one-hot", "ls:0.1", "vs:0.3")
@@ -79,6 +80,8 @@ class Evaluate:
 
     run: Annotated[Path, tyro.conf.Positional]
     """a run folder"""
+    data: str | None = None
+    """where the images are now, if not where the run was trained; they must be the same images"""
 
 
 @dataclass(frozen=True)

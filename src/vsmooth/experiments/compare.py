@@ -158,7 +158,8 @@ def _check_distinct(labels: tuple[LabelScheme | AutoAlpha, ...], num_classes: in
         scheme, alpha = (label.scheme, None) if isinstance(label, AutoAlpha) else (label, label.alpha)
         twin = seen.setdefault((scheme.name, alpha, scheme.width(num_classes)), label)
         if twin is not label:
-            raise ValueError(f"two of the labels are the same for {num_classes} classes: {_text(twin)} and {_text(label)}")
+            both = f"{_text(twin)} and {_text(label)}"
+            raise ValueError(f"two of the labels are the same for {num_classes} classes: {both}")
 
 
 def _text(label: LabelScheme | AutoAlpha) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -23,10 +25,11 @@ SUMMARY_METRICS = ("accuracy", "ece", "nll", "brier", "mean_confidence")
 SUMMARY_TIMES = ("train_seconds", "images_per_second")
 
 
-def label_name(label: str, alpha: float) -> str:
-    """The short name of a label: "one-hot", "LS 0.1", "VS 0.3"."""
+def label_name(label: str, alpha: float, num_virtual: int, num_classes: int) -> str:
+    """The short name of a label: "one-hot", "LS 0.1", "VS 0.3"; "VS 0.3 V=200" where V is not K."""
     short = SHORT_NAMES.get(label, label)
-    return short if label == "one-hot" else f"{short} {alpha:g}"
+    count = f" V={num_virtual}" if num_virtual not in (0, num_classes) else ""
+    return short if label == "one-hot" else f"{short} {alpha:g}{count}"
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class RunRecord:
 
     @property
     def name(self) -> str:
-        return label_name(self.label, self.alpha)
+        return label_name(self.label, self.alpha, self.num_virtual, self.num_classes)
 
     def value(self, metric: str) -> float:
         """A test metric, or one of the two training times; NaN where the record has none."""
@@ -85,8 +88,12 @@ class RunRecord:
         """The record of a JSON object; ValueError names what is missing or unknown."""
         _check_fields(cls, value)
         selected = value["selected_from"]
+        whole = ("num_virtual", "seed", "epochs", "parameters", "num_classes")
+        numbers = {name: float(value[name]) for name in ("alpha", "train_seconds", "images_per_second")}
         return cls(**{
             **value,
+            **{name: int(value[name]) for name in whole},
+            **numbers,
             "metrics": _numbers(value["metrics"]),
             "history": tuple(_epoch(epoch) for epoch in value["history"]),
             "selected_from": None if selected is None else tuple(_numbers(row) for row in selected),
@@ -104,7 +111,7 @@ class Group:
 
     @property
     def name(self) -> str:
-        return label_name(self.label, self.alpha)
+        return self.runs[0].name
 
     def values(self, metric: str) -> list[float]:
         """The finite values of a metric, one per seed."""
@@ -162,7 +169,7 @@ class Comparison:
         except FileNotFoundError:
             remedy = f"`vsmooth evaluate {path.parent}` writes them"
             raise ValueError(f"no predictions at {path}; {remedy}") from None
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             remedy = f"`vsmooth evaluate {path.parent}` rewrites it"
             raise ValueError(f"{path} is damaged ({error}); {remedy}") from None
 
@@ -178,7 +185,7 @@ def read_record(folder: str | Path) -> RunRecord:
     value = read_json(path)
     try:
         return RunRecord.from_json(value)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not a run record: {error}") from None
 
 
@@ -201,9 +208,9 @@ def load_comparison(directory: str | Path) -> Comparison:
         raise ValueError(f"no {SUMMARY_FILE} in {directory}; `vsmooth compare --out {directory}` creates it")
     summary = read_json(path)
     try:
-        folders = [row["folder"] for row in summary["rows"]]
-        texts = summary["command"], summary["environment"], tuple(summary["classes"])
-    except (KeyError, TypeError) as error:
+        folders = [str(row["folder"]) for row in summary["rows"]]
+        texts = str(summary["command"]), dict(summary["environment"]), tuple(summary["classes"])
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a comparison's summary: {error} is missing") from None
     return Comparison(tuple(read_record(directory / folder) for folder in folders), *texts, directory)
 
@@ -246,4 +253,4 @@ def _epoch(value: Mapping[str, Any]) -> EpochRecord:
 
 
 def _numbers(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: math.nan if item is None else item for key, item in value.items()}
+    return {key: math.nan if item is None else item + 0 for key, item in value.items()}  # + 0: only a number

@@ -69,12 +69,14 @@ def smoothed_cross_entropy(
     entropy over K + V logits; all equal ``F.cross_entropy(logits, scheme.encode(targets, K))``.
     Source: the paper (AAAI 2025), Eq. 4.
     """
+    _check_options(scheme, num_classes, reduction, weight)
+    if not isinstance(logits, Tensor) or not isinstance(targets, Tensor):
+        kinds = f"{type(logits).__name__} and {type(targets).__name__}"
+        raise ValueError(f"logits and targets must be tensors, got {kinds}")
     if weight is None:
         loss = table_loss(logits, targets, scheme, num_classes, ignore_index, reduction)
         if loss is not None:
             return loss
-    if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
     if logits.ndim == 1:
         options: dict[str, Any] = {"weight": weight, "ignore_index": ignore_index, "reduction": reduction}
         one = smoothed_cross_entropy(logits[None], targets[None], scheme, num_classes, **options)
@@ -128,7 +130,7 @@ class SmoothedCrossEntropy(nn.Module):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
-        check_num_classes(num_classes)
+        _check_options(scheme, num_classes, reduction, weight)
         self.scheme, self.num_classes = scheme, num_classes
         self.ignore_index, self.reduction = ignore_index, reduction
         self.register_buffer("weight", weight)
@@ -165,8 +167,17 @@ class VirtualSmoothingLoss(SmoothedCrossEntropy):
         super().__init__(scheme, num_classes, weight=weight, ignore_index=ignore_index, reduction=reduction)
 
 
-def _check_shapes(logits: Tensor, targets: Tensor, num_classes: int) -> None:
+def _check_options(scheme: LabelScheme, num_classes: int, reduction: str, weight: Tensor | None) -> None:
     check_num_classes(num_classes)
+    if not isinstance(scheme, LabelScheme):
+        raise ValueError(f"scheme must be OneHot(), LabelSmoothing(alpha) or VirtualSmoothing(alpha), got {scheme!r}")
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
+    if weight is not None and not isinstance(weight, Tensor):
+        raise ValueError(f"weight must be a tensor, got {type(weight).__name__}: use torch.tensor(weight)")
+
+
+def _check_shapes(logits: Tensor, targets: Tensor, num_classes: int) -> None:
     if logits.ndim < 2:
         raise ValueError(f"logits must be (N, C, d1, ...) or (C,), got shape {tuple(logits.shape)}")
     if not logits.is_floating_point():

@@ -41,13 +41,13 @@ def _is_worth_it(logits: Tensor, targets: Tensor, num_classes: int, reduction: s
     if torch.compiler.is_compiling() or num_classes > _MOST_CLASSES or logits.numel() > _MOST_LOGITS:
         return False
     return (
-        logits.ndim == 2
+        type(logits) is Tensor  # a fake or otherwise wrapped one must not meet the real table
+        and logits.ndim == 2
         and targets.shape == logits.shape[:1]
         and targets.dtype == torch.int64
-        and reduction in ("mean", "sum")
+        and reduction != "none"
         and logits.dtype in (torch.float32, torch.float64)
         and logits.is_cpu
-        and num_classes > 1
         and not torch.is_autocast_enabled("cpu")
         and torch.get_float32_matmul_precision() == "highest"
         and not is_transformed()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -84,6 +85,11 @@ class Trainer:
         self.model, self.stepper = accelerator.prepare(model, self.optimizer)
         self.state = _State()
         self.total = epochs * len(batches)
+        if optimization.accumulate > self.total:
+            raise ValueError(
+                f"accumulate={optimization.accumulate} is more than the {self.total} batches of the whole training: "
+                "no step would be taken"
+            )
         self._unread: list[Tensor] = []
         self._saved_at = time.monotonic()
 
@@ -102,8 +108,8 @@ class Trainer:
                 self._train_epoch(epoch, start, signals)
         history = tuple(self.state.history)
         seconds = sum(log.seconds for log in history)
-        images = len(self.batches) * self.batches.batch_size * len(history)
-        return Trained(self._result(), history, seconds, images / max(seconds, 1e-9))
+        # The median: a first epoch in which memory is touched and code compiled does not speak for the others.
+        return Trained(self._result(), history, seconds, median(log.images_per_second for log in history))
 
     def _train_epoch(self, epoch: int, start: int, signals: list[int]) -> None:
         self.model.train()

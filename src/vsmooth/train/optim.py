@@ -34,7 +34,7 @@ class Optimization:
     clip_norm: float | None = None
     """largest L2 norm of the whole gradient"""
     accumulate: int = 1
-    """batches whose gradients are averaged before a step"""
+    """batches whose gradients are averaged before a step; a last group that is not full is left out"""
     ema_decay: float | None = None
     """keep an exponential moving average of the weights with this decay a step, and evaluate that"""
 
