@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,16 @@ def test_evaluate_prints_the_metrics_of_the_record(
     assert f"  accuracy         {record['metrics']['accuracy']:.4f}" in lines
     assert "  samples          80" in lines
     assert json.loads((folder / "record.json").read_text()) == record
+
+
+def test_evaluate_finds_images_that_were_moved(
+    comparison: Path, toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_folders(comparison)[0]
+    moved = shutil.copytree(toy_folder, tmp_path / "elsewhere")
+    assert main(["evaluate", str(run), "--data", str(moved)]) == 0
+    assert main(["evaluate", str(run), "--data", "embedded"]) == 2
+    assert "was trained on other images" in capsys.readouterr().err
 
 
 def test_train_logs_an_epoch_and_its_metrics(

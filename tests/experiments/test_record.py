@@ -45,6 +45,8 @@ def test_names() -> None:
     assert make_run().name == "one-hot"
     assert make_run("label-smoothing", 0.1).name == "LS 0.1"
     assert make_run("virtual-smoothing", 0.30).name == "VS 0.3"
+    assert replace(make_run("virtual-smoothing", 0.3), num_virtual=10).name == "VS 0.3"
+    assert replace(make_run("virtual-smoothing", 0.3), num_virtual=200).name == "VS 0.3 V=200"
 
 
 def test_record_survives_the_disk(tmp_path: Path) -> None:
@@ -99,6 +101,33 @@ def test_record_with_wrong_fields(tmp_path: Path) -> None:
     write_json(tmp_path / "record.json", {**make_run().to_json(), "colour": 1})
     with pytest.raises(ValueError, match="unknown field colour"):
         read_record(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"metrics": {"accuracy": "high"}}, "record.json is not a run record"),
+        ({"metrics": [1]}, "record.json is not a run record"),
+        ({"seed": None}, "record.json is not a run record"),
+        ({"alpha": "x"}, "record.json is not a run record: could not convert string to float: 'x'"),
+    ],
+)
+def test_record_with_values_of_another_kind(tmp_path: Path, changed: dict[str, object], message: str) -> None:
+    write_record(make_run(), tmp_path)
+    write_json(tmp_path / "record.json", {**read_json(tmp_path / "record.json"), **changed})
+    with pytest.raises(ValueError, match=message):
+        read_record(tmp_path)
+
+
+def test_truncated_predictions_are_named(tmp_path: Path) -> None:
+    comparison = make_comparison(tmp_path)
+    folder = tmp_path / comparison.runs[0].folder
+    folder.mkdir(parents=True)
+    file = folder / "predictions-test.npz"
+    np.savez(file, logits=np.zeros((50, 10), np.float32), labels=np.zeros(50, np.int64))
+    file.write_bytes(file.read_bytes()[:-200])
+    with pytest.raises(ValueError, match=r"predictions-test.npz is damaged .* `vsmooth evaluate .*` rewrites it"):
+        comparison.predictions(comparison.runs[0])
 
 
 def test_groups_pair_runs_by_seed(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,18 @@ def test_one_seed_falls_back_to_test_images(make_comparison: Callable[..., Compa
     assert found.low is not None
     # The bootstrap's difference comes from the predictions, the other one from the recorded metrics.
     assert found.mean == pytest.approx(smoothed.runs[0].value(metric) - one_hot.runs[0].value(metric))
+
+
+def test_two_numbers_of_virtual_classes_are_two_rows(make_comparison: Callable[..., Comparison]) -> None:
+    comparison = make_comparison(seeds=1)
+    one_hot, _, small, large = comparison.runs
+    wide = replace(small, alpha=large.alpha, num_virtual=3 * small.num_classes)
+    both = replace(comparison, runs=(one_hot, wide, large))
+    for run, group in zip((wide, large), both.groups[1:], strict=True):
+        alone = replace(comparison, runs=(one_hot, run))
+        expected = difference_from_one_hot(alone, alone.groups[1], "ece")
+        assert difference_from_one_hot(both, group, "ece") == expected
+    assert [group.name for group in both.groups] == ["one-hot", "VS 0.5 V=30", "VS 0.5"]
 
 
 def test_several_seeds_use_seeds(comparison: Comparison) -> None:
