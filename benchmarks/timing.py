@@ -27,7 +27,7 @@ class Row:
 
     def __str__(self) -> str:
         bar = f"{'>=' if self.at_least else '<='} {self.bar:4.2f}x"
-        return f"{self.name:46} {self.against:40} {self.ratio:6.2f}x {bar}  {'ok' if self.holds else 'MISSED'}"
+        return f"{self.name:46} {self.against:40} {self.ratio:6.3f}x {bar}  {'ok' if self.holds else 'MISSED'}"
 
 
 def timed(call: Callable[[], object]) -> float:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 # Blocks of this many logits stay in a CPU core's cache between the passes over them. An accelerator is best
 # served by one block, and a compiler fuses the passes by itself.
-_BLOCK_ELEMENTS = 1 << 19
+_BLOCK_ELEMENTS = 1 << 20
 
 
 class ClosedForm(NamedTuple):
@@ -85,13 +85,23 @@ class _Operation(torch.autograd.Function):
         inputs, grad, logits = Inputs(*tensors), grad.unsqueeze(1), tensors[0]
         if peak is not None:
             softmax = (logits.to(peak.dtype) - peak - log_sum).exp()
-            return _block_gradient(inputs, softmax, grad, ctx.form).to(logits.dtype), *(None,) * 5
-        # Made from the gradient, it is batched where several gradients are asked for at once (vmap of this function).
+            return _to_gradient(softmax, inputs, grad, ctx.form).to(logits.dtype), *(None,) * 5
+        # Made from the gradient, so that it is batched where several gradients are asked for at once.
         out = grad.new_empty(logits.shape, dtype=logits.dtype)
         for rows in _blocks(logits):
-            softmax = torch.softmax(logits[rows], 1, dtype=_wide(logits))
-            out[rows] = _block_gradient(inputs.rows(rows), softmax, grad[rows], ctx.form)
+            block = inputs.rows(rows)
+            if logits.dtype == _wide(logits) and not _is_watched(grad):
+                _to_gradient(torch.softmax(block.logits, 1, out=out[rows]), block, grad[rows], ctx.form)
+            else:
+                softmax = torch.softmax(block.logits, 1, dtype=_wide(logits))
+                own = grad.new_empty(softmax.shape, dtype=softmax.dtype).copy_(softmax)
+                out[rows] = _to_gradient(own, block, grad[rows], ctx.form)
         return out, *(None,) * 5
+
+
+def _is_watched(grad: Tensor) -> bool:
+    """Whether torch follows the backward pass itself: for a second derivative, or for several gradients at once."""
+    return torch.is_grad_enabled() or torch._C._functorch.is_legacy_batchedtensor(grad)
 
 
 def _blocks(logits: Tensor) -> list[slice]:
@@ -133,10 +143,10 @@ def _block_loss(block: Inputs, form: ClosedForm, normaliser: tuple[Tensor, Tenso
     return loss - form.alpha * (rest if block.rest_scale is None else rest * block.rest_scale)
 
 
-def _block_gradient(block: Inputs, softmax: Tensor, grad: Tensor, form: ClosedForm) -> Tensor:
+def _to_gradient(out: Tensor, block: Inputs, grad: Tensor, form: ClosedForm) -> Tensor:
+    """Turn the softmax in ``out`` into the gradient, in place."""
     mass = _mass(block, form)
-    total = grad * mass.unsqueeze(-1) if isinstance(mass, Tensor) else grad * mass
-    out = softmax * total
+    out *= grad * mass.unsqueeze(-1) if isinstance(mass, Tensor) else grad * mass
     if _has_rest(form):
         scale = grad if block.rest_scale is None else grad * block.rest_scale.unsqueeze(1)
         share = 1 / (form.stop - form.start) if block.shares is None else block.shares
