@@ -90,10 +90,10 @@ class _Operation(torch.autograd.Function):
         out = grad.new_empty(logits.shape, dtype=logits.dtype)
         for rows in _blocks(logits):
             block = inputs.rows(rows)
-            if logits.dtype == _wide(logits) and not _is_watched(grad):
+            if logits.dtype == wide(logits.dtype) and not _is_watched(grad):
                 _to_gradient(torch.softmax(block.logits, 1, out=out[rows]), block, grad[rows], ctx.form)
             else:
-                softmax = torch.softmax(block.logits, 1, dtype=_wide(logits))
+                softmax = torch.softmax(block.logits, 1, dtype=wide(logits.dtype))
                 own = grad.new_empty(softmax.shape, dtype=softmax.dtype).copy_(softmax)
                 out[rows] = _to_gradient(own, block, grad[rows], ctx.form)
         return out, *(None,) * 5
@@ -111,20 +111,21 @@ def _blocks(logits: Tensor) -> list[slice]:
     return [slice(start, start + size) for start in range(0, len(logits), size)] or [slice(None)]
 
 
-def _wide(logits: Tensor) -> torch.dtype:
-    return torch.promote_types(logits.dtype, torch.float32)
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """The dtype that sums are accumulated in: float32, or float64 for float64."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 def _normaliser(logits: Tensor) -> tuple[Tensor, Tensor]:
     """Two numbers a row with which a compiler needs one pass for the loss and one for the gradient."""
-    z = logits.to(_wide(logits))
+    z = logits.to(wide(logits.dtype))
     peak = z.amax(1, keepdim=True)
     return peak, (z - peak).exp().sum(1, keepdim=True).log()
 
 
 def _block_loss(block: Inputs, form: ClosedForm, normaliser: tuple[Tensor, Tensor] | None = None) -> Tensor:
     if normaliser is None:
-        values = torch.log_softmax(block.logits, 1, dtype=_wide(block.logits))
+        values = torch.log_softmax(block.logits, 1, dtype=wide(block.logits.dtype))
         loss: Tensor | float = 0.0
     else:  # the logits less their peak; what is missing to log-probabilities is the same for a whole row
         peak, log_sum = normaliser
@@ -170,7 +171,7 @@ def _mass(block: Inputs, form: ClosedForm) -> Tensor | float:
     """What the target of each row sums to: 1, or less simple with weights."""
     true: Tensor | float = 1 - form.alpha
     if block.target.is_floating_point():
-        true = true * block.target.sum(1, dtype=_wide(block.logits))
+        true = true * block.target.sum(1, dtype=wide(block.logits.dtype))
     elif block.true_scale is not None:
         true = true * block.true_scale
     if not _has_rest(form):

@@ -22,7 +22,7 @@ from vsmooth.labels import (
     check_num_classes,
     check_probabilities,
 )
-from vsmooth.losses.closed_form import ClosedForm, closed_form, is_transformed
+from vsmooth.losses.closed_form import ClosedForm, closed_form, is_transformed, wide
 from vsmooth.losses.table import table_loss
 
 Reduction = Literal["none", "mean", "sum"]
@@ -237,18 +237,14 @@ def _weighted(
 
 def _smoothing_shares(scheme: LabelScheme, form: ClosedForm, rows: Tensor) -> Tensor | None:
     shares = scheme.smoothing_weights(form.stop - form.start)
-    return None if shares is None else torch.tensor(shares, dtype=_wide(rows.dtype), device=rows.device)
-
-
-def _wide(dtype: torch.dtype) -> torch.dtype:
-    return torch.promote_types(dtype, torch.float32)
+    return None if shares is None else torch.tensor(shares, dtype=wide(rows.dtype), device=rows.device)
 
 
 def _check_weight(weight: Tensor, num_classes: int, rows: Tensor) -> Tensor:
     if weight.shape not in {(num_classes,), (rows.shape[1],)}:
         wanted = sorted({num_classes, rows.shape[1]})
         raise ValueError(f"weight has shape {tuple(weight.shape)}, expected one number per class: {wanted}")
-    return weight.to(rows.device, _wide(rows.dtype))
+    return weight.to(rows.device, wide(rows.dtype))
 
 
 def _reduce(per_row: Tensor, divisor: Tensor | None, reduction: Reduction, places: tuple[int, ...]) -> Tensor:
