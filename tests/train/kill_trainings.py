@@ -6,6 +6,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -84,8 +85,16 @@ def train_until_killed(case: Case, folder: Path, plan: list[Any] | None) -> None
 
 
 def train_with_random_kills(case: Case, folder: Path, seed: int) -> int:
-    """Kill the training after a random time, start it again, until it gets through; the number of kills."""
-    draws = random.Random(seed)
+    """Kill the training after random times until it gets through; the number of kills, at least one."""
+    draws, patience = random.Random(seed), 0.12
+    while not (kills := kill_until_through(case, folder, draws, patience)):
+        shutil.rmtree(folder)  # it was through before the first kill: again, with less patience
+        folder.mkdir()
+        patience /= 2
+    return kills
+
+
+def kill_until_through(case: Case, folder: Path, draws: random.Random, patience: float) -> int:
     kills = 0
     while not (folder / "outcome.pt").exists():
         if kills > 6:
@@ -95,7 +104,7 @@ def train_with_random_kills(case: Case, folder: Path, seed: int) -> int:
             with last_words():
                 save_outcome(make_trainer(case, folder / "checkpoints"), folder)
         if kills < 6:
-            time.sleep(draws.uniform(0.005, 0.12))
+            time.sleep(draws.uniform(0, patience))
             os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         kills += 1
