@@ -16,11 +16,12 @@ import numpy.typing as npt
 
 from vsmooth.experiments.json_files import read_json, write_json
 from vsmooth.experiments.statistics import MeanStd, PairedDifference, mean_std, paired_difference
+from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
 
 RECORD_FILE = "record.json"
 SUMMARY_FILE = "summary.json"
 PREDICTIONS_FILE = "predictions-test.npz"
-SHORT_NAMES = {"one-hot": "one-hot", "label-smoothing": "LS", "virtual-smoothing": "VS"}
+SHORT_NAMES = {scheme.name: scheme.short_name for scheme in (OneHot, LabelSmoothing, VirtualSmoothing)}
 SUMMARY_METRICS = ("accuracy", "ece", "nll", "brier", "mean_confidence")
 SUMMARY_TIMES = ("train_seconds", "images_per_second")
 

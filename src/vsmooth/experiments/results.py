@@ -12,12 +12,12 @@ from torch import nn
 
 from vsmooth.data import Batch, Batches, Dataset, ImageSet
 from vsmooth.evaluate import CleanMetrics, Predictions, evaluate_clean, predict
-from vsmooth.experiments.record import EpochRecord, RunRecord, write_record
+from vsmooth.experiments.record import PREDICTIONS_FILE, EpochRecord, RunRecord, write_record
 from vsmooth.experiments.spec import RunSpec
 from vsmooth.train import CheckpointError, EpochLog, Trained, prefers_channels_last, save_weights
 
 WEIGHTS_FILE = "model.safetensors"
-PREDICTIONS = {"test": "predictions-test.npz", "validation": "predictions-validation.npz"}
+PREDICTIONS = {"test": PREDICTIONS_FILE, "validation": "predictions-validation.npz"}
 _EVALUATION_BATCH = 500
 
 
