@@ -1,4 +1,7 @@
-"""``python -m benchmarks``: every speed claim of the project, as ratios measured side by side in this run."""
+"""``python -m benchmarks``: every speed claim of the project, as ratios measured side by side in this run.
+
+``python -m benchmarks networks`` is a table of its own: images/s of each network.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,20 @@ from itertools import chain
 
 import torch
 
-from benchmarks import loss, training
+from benchmarks import calibration, loss, networks, training
 from vsmooth.experiments.environment import describe_environment
 
 
 def main() -> int:
     """Print the table; 1 if a bar was missed."""
+    if sys.argv[1:2] == ["networks"]:
+        return networks.main(sys.argv[2:])
     about = describe_environment("as in each row", torch.device("cpu"))
     print(", ".join(f"{name} {value}" for name, value in about.items()))
     print("Medians of interleaved rounds; below 1 is faster (or smaller) than what it is measured against,")
     print("for images/s above 1 is faster.\n")
     missed = 0
-    for row in chain(loss.rows(), training.rows()):
+    for row in chain(loss.rows(), training.rows(), calibration.rows()):
         print(row, flush=True)
         missed += not row.holds
     print(f"\n{missed} of the bars missed" if missed else "\nall bars met")

@@ -8,9 +8,10 @@ import pytest
 import tyro
 
 from vsmooth.cli import main
-from vsmooth.cli.options import Compare, Evaluate, Report, Train
+from vsmooth.cli.options import Compare, Evaluate, Recipes, Report, Train
 
-VERBS = ("train", "compare", "evaluate", "report")
+VERBS = ("train", "compare", "evaluate", "report", "recipes")
+KINDS = (Train, Compare, Evaluate, Report, Recipes)
 
 
 def help_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -38,7 +39,7 @@ def test_help_of_each_verb_has_an_example(capsys: pytest.CaptureFixture[str], ve
     assert "%%" not in text
 
 
-@pytest.mark.parametrize(("verb", "kind"), list(zip(VERBS, (Train, Compare, Evaluate, Report), strict=True)))
+@pytest.mark.parametrize(("verb", "kind"), list(zip(VERBS, KINDS, strict=True)))
 def test_examples_can_be_typed(verb: str, kind: type) -> None:
     (example,) = (line for line in (kind.__doc__ or "").splitlines() if "Example:" in line)
     words = shlex.split(example.partition("Example: vsmooth ")[2])
@@ -56,6 +57,13 @@ def test_training_options_explain_themselves(capsys: pytest.CaptureFixture[str])
         "--nesterov, --no-nesterov",
         "--flip, --no-flip",
         "Ctrl-C saves; the same command resumes.",
+        "--recipe {None}|STR a setting of the paper",
+        "--dry-run, --no-dry-run build one run, time ten steps",
+        "--image-size {None}|INT",
+        "--mixup FLOAT parameter of the Beta distribution of MixUp",
+        "--rand-augment {None}|{INT INT}",
+        "--gradient-checkpointing, --no-gradient-checkpointing",
+        "--track {None,tensorboard,wandb,mlflow,trackio}",
         "(default: one-hot ls:0.1 vs:0.3)",
     ):
         assert phrase in text

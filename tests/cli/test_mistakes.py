@@ -77,6 +77,19 @@ def test_unknown_data(capsys: pytest.CaptureFixture[str], verb: str, source: str
     assert_one_line(capsys, [verb, "--data", source], message)
 
 
+def test_unreadable_image(toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = shutil.copytree(toy_folder, tmp_path / "toy")
+    broken = next((folder / "train" / "quarter-2").iterdir())
+    broken.write_bytes(b"no image")
+    train = ["train", "--dry-run", "--label", "one-hot", "--data", str(folder), *TINY]
+    assert_one_line(capsys, train, broken.name)
+    assert main([*train, "--skip-broken"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "toy: 159 train and 80 test images, 1x8x8, 4 classes"
+    assert lines[1].startswith("left out as unreadable: 1 (")
+    assert broken.name in lines[1]
+
+
 def test_train_takes_one_alpha(capsys: pytest.CaptureFixture[str]) -> None:
     message = "takes one alpha; vsmooth compare --labels vs:auto chooses one"
     assert_one_line(capsys, ["train", "--label", "vs:auto"], message)
@@ -184,7 +197,7 @@ def test_report_without_a_summary(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_missing_package_of_the_lab(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(_: str) -> None:
+    def missing(*_: object, **__: object) -> None:
         raise ModuleNotFoundError("No module named 'pyarrow'", name="pyarrow")
 
     monkeypatch.setattr("vsmooth.cli.commands.load_dataset", missing)

@@ -162,7 +162,7 @@ def test_options_reach_the_spec(toy_folder: Path, tmp_path: Path) -> None:
 def test_precision_is_the_machines_best_unless_asked_for(
     toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vsmooth.cli.commands.best_precision", lambda: "bf16")
+    monkeypatch.setattr("vsmooth.cli.parsing.best_precision", lambda: "bf16")
     options = ["--epochs", "1", "--batch-size", "36", "--label", "one-hot"]
     assert main(["train", "--data", str(toy_folder), "--out", str(tmp_path), *options]) == 0
     (folder,) = run_folders(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ import torch
 from PIL import Image
 
 from vsmooth.data import Dataset, ImageSet
+
+# Real data, not part of the repository: tests that use it are skipped where it is not there.
+SHARED = Path(os.environ.get("VSMOOTH_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
 
 def make_images(count: int, channels: int = 3, size: int = 8, seed: int = 0) -> torch.Tensor:
@@ -45,6 +49,36 @@ def to_png(image: torch.Tensor) -> bytes:
     buffer = io.BytesIO()
     to_pil(image).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def make_photo(width: int, height: int, seed: int = 0) -> Image.Image:
+    """A smooth RGB picture, so that JPEG and resizing change it little."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def write_photo(path: Path, width: int = 20, height: int = 16, seed: int = 0, mode: str = "RGB") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    make_photo(width, height, seed).convert(mode).save(path)
+    return path
+
+
+def write_photo_folder(folder: Path, train: int = 4, test: int = 2, classes: int = 3) -> Path:
+    """Image files of several sizes: class c holds `train` and `test` of them."""
+    for split, count in (("train", train), ("val", test)):
+        for label in range(classes):
+            for index in range(count):
+                seed = 100 * label + index
+                suffix = "JPEG" if index % 2 else "png"
+                path = folder / split / f"class-{label}" / f"{index:02d}.{suffix}"
+                write_photo(path, 18 + 3 * index, 16 + label, seed)
+    return folder
+
+
+def cut_off(path: Path) -> Path:
+    """Keep the header and lose the end, as an interrupted download does."""
+    path.write_bytes(path.read_bytes()[:-40])
+    return path
 
 
 def write_parquet(path: Path, split: ImageSet, names: tuple[str, ...] | None = None, **columns: Any) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,16 +7,13 @@ from pathlib import Path
 import pytest
 from data_builders import make_dataset, write_parquet_folder
 
-from vsmooth.data import list_sources, load_dataset
-
-DEFAULT_SHARED = Path(__file__).parents[3] / "shared" / "data"
-SHARED = Path(os.environ.get("VSMOOTH_SHARED_DATA") or DEFAULT_SHARED)
+from vsmooth.data import Dataset, list_sources, load_dataset
 
 
 def test_every_name_is_listed_with_a_description() -> None:
     sources = list_sources()
     names = {"embedded", "fashion-mnist-subset", "cifar10", "cifar100", "svhn", "mnist", "fashion-mnist"}
-    assert set(sources) == names
+    assert set(sources) == names | {"tiny-imagenet", "imagenet"}
     assert all(sources.values())
 
 
@@ -75,13 +71,23 @@ def test_heavy_packages_are_not_imported_ahead() -> None:
     assert output.stdout.strip() == "[]"
 
 
-@pytest.mark.skipif(not (SHARED / "cifar10").is_dir(), reason="no shared CIFAR-10 parquet files")
-def test_cifar10_from_parquet() -> None:
-    dataset = load_dataset(str(SHARED / "cifar10"))
-    assert (len(dataset.train), len(dataset.test)) == (50_000, 10_000)
-    assert dataset.classes[:3] == ("airplane", "automobile", "bird")
-    assert dataset.train.labels.bincount().tolist() == [5000] * 10
+def test_cifar10_from_parquet(shared_cifar10: Dataset) -> None:
+    assert (len(shared_cifar10.train), len(shared_cifar10.test)) == (50_000, 10_000)
+    assert shared_cifar10.classes[:3] == ("airplane", "automobile", "bird")
+    assert shared_cifar10.train.labels.bincount().tolist() == [5000] * 10
     # The statistics of CIFAR-10 that everyone uses
-    mean, std = dataset.channel_statistics()
+    mean, std = shared_cifar10.channel_statistics()
     assert mean == pytest.approx((0.4914, 0.4822, 0.4465), abs=1e-4)
     assert std == pytest.approx((0.2470, 0.2435, 0.2616), abs=1e-4)
+
+
+@pytest.mark.parametrize("source", ["embedded", "fashion-mnist-subset", "cifar10", "mnist"])
+def test_an_image_size_is_for_streamed_sources(source: str) -> None:
+    with pytest.raises(ValueError, match=rf"image_size=64 does not go with '{source}', whose images are kept"):
+        load_dataset(source, image_size=64)
+
+
+@pytest.mark.parametrize("size", [0, -3])
+def test_image_size_out_of_range(size: int) -> None:
+    with pytest.raises(ValueError, match=rf"image_size must be at least 1 pixel, got {size}"):
+        load_dataset("imagenet", image_size=size)

@@ -71,7 +71,7 @@ def test_a_model_without_parameters_runs_on_the_cpu() -> None:
         (torch.full((2, 3, 2, 2), -0.25), r"must lie in \[0, 1\], got -0.25 to -0.25"),
         (torch.full((2, 3, 2, 2), float("nan")), "got nan to nan"),
         (torch.ones(2, 3, 2, 2, dtype=torch.uint8), "floating point .* of torch.uint8"),
-        (torch.rand(3, 2, 2), r"\(B, C, H, W\) in \[0, 1\], got \(3, 2, 2\)"),
+        (torch.rand(3, 2, 2), r"\(N, C, H, W\) in \[0, 1\], got \(3, 2, 2\)"),
     ],
 )
 def test_bad_images_are_named(images: Tensor, message: str) -> None:

@@ -37,6 +37,7 @@ def test_what_is_told() -> None:
     assert found["torch"] == torch.__version__
     assert found["precision"] == "bf16"
     assert found["device"].startswith("CPU (")
+    assert found["processes"] == "1"
     assert found["threads"] == str(torch.get_num_threads())
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", found["date"])
     assert all(isinstance(value, str) and value for value in found.values())

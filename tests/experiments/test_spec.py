@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from vsmooth.data import Augmentation
+from vsmooth.data import Augmentation, Mixing
+from vsmooth.experiments.distillation import Distillation
 from vsmooth.experiments.spec import RunSpec
 from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
+from vsmooth.losses import Divergence
 from vsmooth.train import Optimization
 
 SPEC = RunSpec("embedded", "small", VirtualSmoothing(0.3))
@@ -28,11 +30,17 @@ OTHER: dict[str, Any] = {
     "train_limit": 100,
     "precision": "bf16",
     "compile_model": True,
+    "image_size": 64,
+    "mixing": Mixing(mixup=0.8),
+    "drop_path": 0.1,
+    "sync_batchnorm": True,
+    "distillation": Distillation("0a1b2c3d", gamma=0.9, divergence=Divergence("decoupled", 4.0), views=10, top_k=5),
 }
 OTHER_OPTIMIZATION: dict[str, Any] = {
     "optimizer": "adamw",
     "learning_rate": 0.2,
     "schedule": "step",
+    "final_learning_rate": 1e-5,
     "milestones": (0.4,),
     "warmup": 0.1,
     "momentum": 0.8,
@@ -42,15 +50,35 @@ OTHER_OPTIMIZATION: dict[str, Any] = {
     "accumulate": 2,
     "ema_decay": 0.99,
 }
-OTHER_AUGMENTATION: dict[str, Any] = {"crop_padding": 2, "flip": False, "padding_mode": "zeros"}
+OTHER_AUGMENTATION: dict[str, Any] = {
+    "crop_padding": 2,
+    "flip": False,
+    "padding_mode": "zeros",
+    "resized_crop": (0.08, 1.0),
+    "rand_augment": (2, 9),
+    "erasing": 0.25,
+}
+OTHER_MIXING: dict[str, Any] = {"mixup": 0.2, "cutmix": 1.0}
+# spec.json as version 0.1.0 wrote it, and the key that it gave the run's folder.
+FIRST_SPEC = """{"data": "cifar10", "model": "resnet20", "label": "vs:0.3", "seed": 2, "epochs": 60, "batch_size": 128,
+"optimization": {"optimizer": "sgd", "learning_rate": 0.1, "schedule": "step", "milestones": [0.5, 0.75], "warmup": 0.0,
+"momentum": 0.9, "nesterov": false, "weight_decay": 0.0001, "clip_norm": null, "accumulate": 1, "ema_decay": null},
+"augmentation": {"crop_padding": 4, "flip": true, "padding_mode": "zeros"}, "validation_fraction": 0.1,
+"split_seed": 0, "train_limit": 10000, "precision": "bf16", "compile_model": false}"""
+FIRST_KEY = "6f8ec669ae"
 
 
 def variants() -> list[RunSpec]:
     optimizations = [
         replace(SPEC.optimization, **{name: value}) for name, value in OTHER_OPTIMIZATION.items()
     ]
+    unpadded = replace(SPEC.augmentation, crop_padding=0)  # a resized crop wants no padding
     augmentations = [
-        replace(SPEC.augmentation, **{name: value}) for name, value in OTHER_AUGMENTATION.items()
+        unpadded,
+        *(
+            replace(unpadded if name == "resized_crop" else SPEC.augmentation, **{name: value})
+            for name, value in OTHER_AUGMENTATION.items()
+        ),
     ]
     labels = (OneHot(), LabelSmoothing(0.3), VirtualSmoothing(0.3000001))
     return [
@@ -62,6 +90,7 @@ def variants() -> list[RunSpec]:
         ),
         *(replace(SPEC, optimization=value) for value in optimizations),
         *(replace(SPEC, augmentation=value) for value in augmentations),
+        *(replace(SPEC, mixing=Mixing(**{name: value})) for name, value in OTHER_MIXING.items()),
         *(replace(SPEC, label=label) for label in labels),
     ]
 
@@ -71,6 +100,7 @@ def test_the_lists_above_name_every_field() -> None:
         (RunSpec, OTHER),
         (Optimization, OTHER_OPTIMIZATION),
         (Augmentation, OTHER_AUGMENTATION),
+        (Mixing, OTHER_MIXING),
     ):
         assert {field.name for field in fields(kind)} == named.keys()
 
@@ -94,6 +124,16 @@ def test_keys_are_those_of_earlier_runs() -> None:
     assert spec.with_label(VirtualSmoothing(0.3)).folder == "vs-0.3-seed0-900d551c60"
 
 
+def test_a_spec_of_the_first_version_is_read_and_keeps_its_key() -> None:
+    spec = RunSpec.from_json(json.loads(FIRST_SPEC))
+    assert spec.key == FIRST_KEY
+    assert (spec.epochs, spec.augmentation.padding_mode, spec.optimization.nesterov) == (60, "zeros", False)
+    assert (spec.image_size, spec.mixing, spec.drop_path, spec.sync_batchnorm) == (None, Mixing(), 0.0, False)
+    assert spec.optimization.final_learning_rate == 0
+    assert RunSpec("embedded", "small").key == "1ad143160f"
+    assert RunSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec  # as this version writes it
+
+
 def test_folder_names_can_be_read() -> None:
     found = SPEC.with_label(VirtualSmoothing(0.3, num_virtual=20), seed=4)
     assert found.folder == f"vs-0.3-20-seed4-{found.key}"
@@ -114,6 +154,9 @@ def test_another_label_keeps_the_rest() -> None:
         ({"validation_fraction": 0.0}, r"validation_fraction must be inside \(0, 1\), got 0.0"),
         ({"validation_fraction": 1.0}, r"validation_fraction must be inside \(0, 1\), got 1.0"),
         ({"seed": -1}, "seed must not be negative, got -1"),
+        ({"image_size": 0}, "image_size must be at least 1 pixel, got 0"),
+        ({"drop_path": 1.0}, r"drop_path must be a probability in \[0, 1\), got 1.0"),
+        ({"drop_path": -0.1}, r"drop_path must be a probability in \[0, 1\), got -0.1"),
     ],
 )
 def test_bad_values(values: dict[str, Any], message: str) -> None:
@@ -129,6 +172,8 @@ def test_bad_values(values: dict[str, Any], message: str) -> None:
         {"optimization": None},
         {"optimization": {"lr": 0.1, "milestones": []}},
         {"augmentation": {"rotate": True}},
+        {"mixing": {"mosaic": 1.0}},
+        {"mixing": None},
         {"colour": "red"},
     ],
 )

@@ -13,13 +13,14 @@ from torch.nn import functional
 from vsmooth.data import Batch
 from vsmooth.head import add_virtual_classes
 from vsmooth.labels import LabelScheme, LabelSmoothing, OneHot, VirtualSmoothing
-from vsmooth.methods import Loss, Method, Standard
+from vsmooth.methods import Distill, Loss, Method, NetworkTeacher, Standard
 
 CLASSES = 3
 SCHEMES = (OneHot(), LabelSmoothing(0.2), VirtualSmoothing(0.2), VirtualSmoothing(0.4, num_virtual=2))
 # A new method needs a line here; the test below finds those without one.
 MAKERS: dict[type[Method], Callable[[LabelScheme], Method]] = {
     Standard: lambda scheme: Standard(scheme, CLASSES),
+    Distill: lambda scheme: Distill(NetworkTeacher(make_network(OneHot(), 1), CLASSES), scheme, CLASSES, gamma=0.5),
 }
 
 
@@ -30,8 +31,8 @@ def make_batch() -> Batch:
     return Batch(images, labels)
 
 
-def make_network(scheme: LabelScheme) -> nn.Module:
-    torch.manual_seed(0)
+def make_network(scheme: LabelScheme, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, CLASSES))
     virtual = scheme.width(CLASSES) - CLASSES
     return add_virtual_classes(model, virtual) if virtual else model

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+from vsmooth.metrics import reliability_bins as metric_bins
 from vsmooth.report.reliability import bin_index, outcomes, pool, reliability_bins
 
 
@@ -32,8 +34,16 @@ def test_bins_by_hand() -> None:
     assert np.isnan(bins.accuracy[:2]).all()
 
 
+def test_bins_are_those_of_the_metrics() -> None:
+    rng = np.random.default_rng(1)
+    logits, labels = 2 * rng.normal(size=(400, 5)), rng.integers(0, 5, 400)
+    ours = reliability_bins(outcomes(logits, labels), bins=10, level=0.9)
+    theirs = metric_bins(torch.tensor(logits).softmax(1), torch.tensor(labels), bins=10, level=0.9)
+    for field in ("edges", "counts", "accuracy", "confidence", "low", "high"):
+        np.testing.assert_allclose(getattr(ours, field), getattr(theirs, field).numpy())
+
+
 def test_ece_from_bins_against_torchmetrics() -> None:
-    torch = pytest.importorskip("torch")
     functional = pytest.importorskip("torchmetrics.functional.classification")
     rng = np.random.default_rng(0)
     logits, labels = 2 * rng.normal(size=(400, 5)), rng.integers(0, 5, 400)

@@ -127,11 +127,11 @@ def test_checkpoint_without_a_checksum_is_damaged(tmp_path: Path) -> None:
 
 def test_another_format_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "_FORMAT", 2)
+        patch.setattr(checkpoint, "_FORMAT", 1)
         save_checkpoint(tmp_path, make(3))
     found, (warning,) = load_newest(tmp_path)
     assert found is None
-    assert "format 2, expected 1" in warning
+    assert "format 1, expected 2" in warning
 
 
 @pytest.mark.parametrize("failing", ["save_file", "os.replace", "os.fsync"])

@@ -35,6 +35,15 @@ def test_cosine_is_torchs() -> None:
     assert rates(Optimization(schedule="cosine")) == pytest.approx(expected, abs=1e-9)
 
 
+def test_cosine_to_a_final_rate_is_torchs() -> None:
+    expected = rates_of_torch(lambda optimizer: CosineAnnealingLR(optimizer, STEPS, eta_min=1e-5))
+    found = rates(Optimization(schedule="cosine", final_learning_rate=1e-5))
+    assert found == pytest.approx(expected, rel=1e-9)
+    assert Optimization(schedule="cosine", final_learning_rate=1e-5).learning_rate_at(9999, 10000) == pytest.approx(
+        1e-5, rel=0.01
+    )
+
+
 def test_step_is_torchs() -> None:
     expected = rates_of_torch(lambda optimizer: MultiStepLR(optimizer, [20, 30]))
     assert rates(Optimization(schedule="step")) == pytest.approx(expected)
@@ -62,6 +71,22 @@ def test_one_cycle_rises_for_a_fifth_and_falls_to_zero() -> None:
     assert found[-1] == pytest.approx(0)
 
 
+def test_one_cycle_ends_at_the_final_rate_and_rises_from_zero_all_the_same() -> None:
+    found = rates(Optimization(learning_rate=1.0, final_learning_rate=0.2))
+    assert found[:8] == pytest.approx([step / 8 for step in range(1, 9)])
+    assert found[23] == pytest.approx(0.6)  # half way between 1 and 0.2
+    assert found[-1] == pytest.approx(0.2)
+    level = Optimization(learning_rate=1.0, final_learning_rate=1.0)
+    assert rates(level)[8:] == [1.0] * 32
+
+
+def test_other_schedules_know_no_final_rate() -> None:
+    names: tuple[Any, ...] = ("step", "constant")
+    for schedule in names:
+        final = Optimization(schedule=schedule, final_learning_rate=0.01)
+        assert rates(final) == rates(Optimization(schedule=schedule))
+
+
 @pytest.mark.parametrize("schedule", ["cosine", "step", "constant"])
 def test_warmup_is_linear_and_reaches_the_peak(schedule: Any) -> None:
     found = rates(Optimization(schedule=schedule, warmup=0.25, milestones=(0.5,)))
@@ -87,6 +112,9 @@ def test_short_trainings_have_rates_in_range(schedule: Any, total: int) -> None:
         ({"learning_rate": 0.0}, "learning_rate must be positive and finite, got 0.0"),
         ({"learning_rate": math.nan}, "learning_rate must be positive and finite, got nan"),
         ({"learning_rate": math.inf}, "learning_rate must be positive and finite, got inf"),
+        ({"final_learning_rate": 0.2}, r"final_learning_rate must be in \[0, 0.1\], got 0.2"),
+        ({"final_learning_rate": -1e-5}, r"final_learning_rate must be in \[0, 0.1\], got -1e-05"),
+        ({"final_learning_rate": math.nan}, r"final_learning_rate must be in \[0, 0.1\], got nan"),
         ({"weight_decay": -1e-4}, "weight_decay must not be negative, got -0.0001"),
         ({"momentum": 1.0}, r"momentum must be in \[0, 1\), got 1.0"),
         ({"warmup": 1.0}, r"warmup must be a fraction in \[0, 1\), got 1.0"),

@@ -1,4 +1,4 @@
-"""The command line: ``vsmooth train | compare | evaluate | report``."""
+"""The command line: ``vsmooth train | compare | evaluate | report | recipes``."""
 
 from __future__ import annotations
 

@@ -2,77 +2,100 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import tyro
 from rich.console import Console
 
 from vsmooth.cli.display import Display, say
-from vsmooth.cli.options import Compare, Evaluate, Report, Setting, Train
+from vsmooth.cli.dry_run import print_dry_run, print_plan
+from vsmooth.cli.lesson import lesson_of, student_of
+from vsmooth.cli.options import Calibrate, Command, Compare, Distill, Evaluate, Inspect, Report, Train
+from vsmooth.cli.parsing import parse, spec_of
+from vsmooth.cli.recipe_table import print_recipe, print_recipes
 from vsmooth.data import Dataset, load_dataset
-from vsmooth.experiments.compare import ComparePlan, compare
+from vsmooth.experiments.compare import ComparePlan, check_distinct, compare
+from vsmooth.experiments.distill import DistillPlan, distill
+from vsmooth.experiments.dry_run import dry_run
 from vsmooth.experiments.label_names import AutoAlpha, parse_label
-from vsmooth.experiments.record import RunRecord, load_comparison, read_record
+from vsmooth.experiments.record import Comparison, RunRecord, load_comparison, read_record
 from vsmooth.experiments.run import evaluate_run, read_spec, run_experiment
+from vsmooth.experiments.run_paths import gather_runs
 from vsmooth.experiments.spec import RunSpec
-from vsmooth.train import CheckpointError, Interrupted, TrainingDivergedError, best_precision
+from vsmooth.experiments.teachers import open_teachers
+from vsmooth.recipes import get_recipe
+from vsmooth.train import CheckpointError, Interrupted, TrainingDivergedError
 
 _EXPECTED = (ValueError, OSError, CheckpointError, TrainingDivergedError, ModuleNotFoundError)
+_NOTHING_DONE = "dry run: nothing was trained to the end and nothing written; leave out --dry-run to train"
+_NAMED = 5  # of unreadable images
 _INSTALL = '; it comes with pip install "vsmooth[lab]"'
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0, 2 for a mistake that the message explains, 128 + n after signal n."""
     typed = shlex.join(["vsmooth", *(sys.argv[1:] if arguments is None else arguments)])
-    console = Console()
+    console = Console(quiet=_rank("RANK") > 0)  # of several processes only one speaks
     try:
-        _run(_parse(arguments), console, typed)
+        _run(parse(arguments, quiet=console.quiet), console, typed)
     except Interrupted as stop:
         say(console, str(stop), style="yellow")
         return 128 + stop.signal_number
     except KeyboardInterrupt:
-        say(console, "stopped; run the same command again to resume from the last checkpoint", style="yellow")
+        resume = "" if "--dry-run" in typed else "; run the same command again to resume from the last checkpoint"
+        say(console, f"stopped{resume}", style="yellow")
         return 130
     except _EXPECTED as error:
         missing = isinstance(error, ModuleNotFoundError) and "pip install" not in str(error)
-        print(f"vsmooth: {error}{_INSTALL if missing else ''}", file=sys.stderr)
+        if _rank("LOCAL_RANK") == 0:  # one of each machine: a mistake may be one machine's alone
+            print(f"vsmooth: {error}{_INSTALL if missing else ''}", file=sys.stderr)
         return 2
     return 0
 
 
-def _parse(arguments: Sequence[str] | None) -> Train | Compare | Evaluate | Report:
-    return tyro.extras.subcommand_cli_from_dict(
-        {"train": Train, "compare": Compare, "evaluate": Evaluate, "report": Report},
-        args=arguments,
-        prog="vsmooth",
-        description="Virtual smoothing labels against label smoothing and one-hot: train, compare, evaluate, report.",
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
+def _rank(variable: str) -> int:
+    """What ``torchrun`` and ``accelerate launch`` tell each process; 0 for a process of its own."""
+    return int(os.environ.get(variable, "0"))
 
 
-def _run(command: Train | Compare | Evaluate | Report, console: Console, typed: str) -> None:
+def _run(command: Command, console: Console, typed: str) -> None:
     if isinstance(command, Train):
         _train(command, console)
     elif isinstance(command, Compare):
         _compare(command, console, typed)
+    elif isinstance(command, Distill):
+        _distill(command, console, typed)
     elif isinstance(command, Evaluate):
         _evaluate(command, console)
-    else:
+    elif isinstance(command, Report):
         _report(command.directory, console)
+    elif isinstance(command, Calibrate):
+        _calibrate(command, console)
+    elif isinstance(command, Inspect):
+        _inspect(command, console)
+    elif command.name is None:
+        print_recipes(console)
+    else:
+        print_recipe(command.name, console)
 
 
 def _train(command: Train, console: Console) -> None:
     label = parse_label(command.label)
     if isinstance(label, AutoAlpha):
         raise ValueError("vsmooth train takes one alpha; vsmooth compare --labels vs:auto chooses one")
-    spec = _spec(command.setting).with_label(label, command.seed)
-    dataset = _load(command.setting.data, console)
+    spec = spec_of(command.setting).with_label(label, command.seed)
+    dataset = _load_for(command, console)
+    if command.dry_run:
+        print_dry_run(dry_run(spec, dataset, command.execution), spec, console)
+        say(console, _NOTHING_DONE)
+        return
     with Display(console) as display:
         display.on_run(0, 1, spec)
-        record = run_experiment(spec, dataset, command.out, display)
+        record = run_experiment(spec, dataset, command.out, display, command.execution)
+    _say_replaced(dataset, console)
     _print_metrics(record, command.out / record.folder, console)
 
 
@@ -80,15 +103,46 @@ def _compare(command: Compare, console: Console, typed: str) -> None:
     if command.seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {command.seeds}")
     labels = tuple(parse_label(text) for text in command.labels)
-    plan = ComparePlan(_spec(command.setting), labels, tuple(range(command.seeds)))
-    dataset = _load(command.setting.data, console)
+    plan = ComparePlan(spec_of(command.setting), labels, tuple(range(command.seeds)))
+    dataset = _load_for(command, console)
+    if command.dry_run:
+        check_distinct(labels, dataset.num_classes)
+        spec = _widest(plan, dataset.num_classes)
+        found = dry_run(spec, dataset, command.execution)
+        print_dry_run(found, spec, console)
+        print_plan(found, plan, console)
+        say(console, _NOTHING_DONE)
+        return
     with Display(console) as display:
-        compare(plan, dataset, command.out, typed, display)
-    _report(command.out, console)
+        compare(plan, dataset, command.out, typed, display, execution=command.execution)
+    _say_replaced(dataset, console)
+    if not console.quiet:
+        _report(command.out, console)
+
+
+def _widest(plan: ComparePlan, num_classes: int) -> RunSpec:
+    """The run with the most outputs: none of the others takes longer."""
+    schemes = (label.candidates()[0] if isinstance(label, AutoAlpha) else label for label in plan.labels)
+    return plan.base.with_label(max(schemes, key=lambda scheme: scheme.width(num_classes)))
+
+
+def _distill(command: Distill, console: Console, typed: str) -> None:
+    if command.seeds < 1:
+        raise ValueError(f"--seeds must be at least 1, got {command.seeds}")
+    base, how = student_of(command), lesson_of(command)
+    dataset = _load_for(command, console)
+    plan = DistillPlan(base, open_teachers(command.teacher, dataset), tuple(range(command.seeds)), how)
+    names = {source.record.fingerprint: source.record.name for source in plan.teachers}
+    with Display(console, names) as display:
+        distill(plan, dataset, command.out, typed, display, execution=command.execution)
+    _say_replaced(dataset, console)
+    if not console.quiet:
+        _report(command.out, console)
 
 
 def _evaluate(command: Evaluate, console: Console) -> None:
-    dataset = _load(command.data or read_spec(command.run).data, console)
+    spec = read_spec(command.run)
+    dataset = _load(command.data or spec.data, spec.image_size, command.skip_broken, console)
     evaluate_run(command.run, dataset)
     _print_metrics(read_record(command.run), command.run, console)
 
@@ -103,30 +157,62 @@ def _report(directory: Path, console: Console) -> None:
     say(console, f"Page with pictures: {page}")
 
 
-def _spec(setting: Setting) -> RunSpec:
-    return RunSpec(
-        data=setting.data,
-        model=setting.model,
-        epochs=setting.epochs,
-        batch_size=setting.batch_size,
-        optimization=setting.optimization,
-        augmentation=setting.augmentation,
-        validation_fraction=setting.validation_fraction,
-        train_limit=setting.train_limit,
-        precision=best_precision() if setting.precision == "auto" else setting.precision,
-        compile_model=setting.compile,
-    )
+def _calibrate(command: Calibrate, console: Console) -> None:
+    from vsmooth.cli.calibrate import calibrate_logits, calibrate_runs, gather
+
+    comparison = gather(command)
+    if comparison is None:
+        calibrate_logits(command, console)
+    else:
+        needed = command.shift or command.store_temperature
+        calibrate_runs(command, comparison, _load_of(command, comparison, console) if needed else None, console)
 
 
-def _load(source: str, console: Console) -> Dataset:
-    dataset = load_dataset(source)
+def _inspect(command: Inspect, console: Console) -> None:
+    from vsmooth.cli.inspect import inspect
+
+    if not command.runs:
+        raise ValueError("name a run folder or the --out of a comparison: vsmooth inspect RUN")
+    comparison = gather_runs(command.runs)
+    inspect(command, comparison, _load_of(command, comparison, console), console)
+
+
+def _load_of(command: Calibrate | Inspect, comparison: Comparison, console: Console) -> Dataset:
+    """The images of finished runs."""
+    spec = read_spec(Path(comparison.runs[0].folder))
+    return _load(command.data or spec.data, spec.image_size, command.skip_broken, console)
+
+
+def _load_for(command: Train | Compare | Distill, console: Console) -> Dataset:
+    """The images of a training, which must be those that its recipe is for."""
+    setting = command.setting
+    dataset = _load(setting.data, setting.image_size, setting.skip_broken, console)
+    if command.recipe is not None:
+        get_recipe(command.recipe).check_fits(dataset, setting.image_size)
+    return dataset
+
+
+def _load(source: str, image_size: int | None, skip_broken: bool, console: Console) -> Dataset:
+    dataset = load_dataset(source, image_size=image_size, skip_broken=skip_broken)
     channels, height, width = dataset.image_shape
     say(
         console,
         f"{dataset.name}: {len(dataset.train):,} train and {len(dataset.test):,} test images, "
         f"{channels}x{height}x{width}, {dataset.num_classes} classes",
     )
+    _say_unreadable("left out as unreadable", dataset.left_out, console)
     return dataset
+
+
+def _say_replaced(dataset: Dataset, console: Console) -> None:
+    replaced = dataset.skipped[len(dataset.left_out) :]
+    _say_unreadable("unreadable, replaced by the next image", replaced, console)
+
+
+def _say_unreadable(what: str, names: Sequence[str], console: Console) -> None:
+    if names:
+        more = " ..." if len(names) > _NAMED else ""
+        say(console, f"{what}: {len(names)} ({', '.join(names[:_NAMED])}{more})", style="yellow")
 
 
 def _print_metrics(record: RunRecord, folder: Path, console: Console) -> None:

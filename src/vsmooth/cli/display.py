@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
@@ -25,8 +26,9 @@ def say(console: Console, text: str, style: str | None = None) -> None:
 class Display(CompareListener):
     """Bars on a terminal, a line an epoch (at most one a minute) elsewhere."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console, teachers: Mapping[str, str] | None = None) -> None:
+        """``teachers``: their names by fingerprint."""
+        self.console, self.teachers = console, teachers or {}
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -35,7 +37,7 @@ class Display(CompareListener):
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
             console=console,
-            disable=not console.is_terminal,
+            disable=not console.is_terminal or console.quiet,
         )
         self.runs = self.progress.add_task("runs", total=None, note="", visible=False)
         self.steps = self.progress.add_task("steps", total=None, note="", visible=False)
@@ -53,10 +55,15 @@ class Display(CompareListener):
         self.progress.stop()
 
     def on_run(self, done: int, total: int, spec: RunSpec) -> None:
-        self.name = f"{label_text(spec.label)}, seed {spec.seed}"
+        self.name = f"{self._what(spec)}, seed {spec.seed}"
         self.epochs = spec.epochs
         self.progress.update(self.runs, completed=done, total=total, visible=total > 1)
         self.progress.reset(self.steps, description=self.name, total=None, note="", visible=True)
+
+    def _what(self, spec: RunSpec) -> str:
+        if spec.distillation is None:
+            return "plain" if self.teachers else label_text(spec.label)
+        return f"KD from {self.teachers.get(spec.distillation.teacher, 'a teacher')}"
 
     def on_step(self, step: int, total: int, loss: float) -> None:
         self.progress.update(self.steps, completed=step, total=total)

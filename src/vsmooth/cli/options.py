@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from vsmooth.data import Augmentation
-from vsmooth.train.optim import Optimization
+from vsmooth.data import Augmentation, Mixing
+from vsmooth.losses import DivergenceKind
+from vsmooth.methods import TaughtLogits
+from vsmooth.train import Execution, Optimization
 
 
 @dataclass(frozen=True)
@@ -18,13 +20,21 @@ class Setting:
 
     data: str = "embedded"
     """embedded; cifar10, cifar100, svhn, mnist, fashion-mnist (downloaded); a folder of parquet files or of
-    train/CLASS/*.png; hub:owner/name"""
+    train/CLASS/*.png; hub:owner/name; tiny-imagenet, imagenet (your copy, in $VSMOOTH_DATA)"""
+    image_size: int | None = None
+    """stream crops of so many pixels a side from files; None: whole images, in memory (imagenet: crops of 224)"""
+    skip_broken: bool = False
+    """go on without images that cannot be read; otherwise the first one stops the run"""
     model: str = "small"
-    """small, resnet20, resnet18, or any timm architecture"""
+    """small, resnet20, resnet18, resnext29-2x64d, wrn-28-10, t2t-vit-14, ... or any timm architecture"""
+    drop_path: float = 0.0
+    """largest rate of stochastic depth, for networks that have it"""
     epochs: int = 20
     batch_size: int = 128
+    """images in a step, over all processes"""
     optimization: Annotated[Optimization, tyro.conf.arg(name="")] = field(default_factory=Optimization)
     augmentation: Annotated[Augmentation, tyro.conf.arg(name="")] = field(default_factory=Augmentation)
+    mixing: Annotated[Mixing, tyro.conf.arg(name="")] = field(default_factory=Mixing)
     validation_fraction: float = 0.1
     """share of the train split that is held out; everything that is chosen is chosen on it"""
     train_limit: int | None = None
@@ -33,6 +43,8 @@ class Setting:
     """auto: bf16 autocast where the hardware multiplies it natively, else fp32; the final evaluation is always fp32"""
     compile: bool = False
     """torch.compile the network"""
+    sync_batchnorm: bool = False
+    """with several processes: BatchNorm statistics over the batches of all of them"""
 
 
 @dataclass(frozen=True)
@@ -41,13 +53,19 @@ class Train:
 
     Example: vsmooth train --label vs:0.3 --data embedded --model small --epochs 20
 
-    Ctrl-C saves; the same command resumes.
+    With --recipe NAME the options default to a setting of the paper; `vsmooth train --recipe NAME --help` shows it.
+    Ctrl-C saves; the same command resumes. Several GPUs: torchrun --nproc-per-node 4 -m vsmooth train ...
     """
 
     label: str = "vs:0.3"
     """one-hot, ls:ALPHA, vs:ALPHA or vs:ALPHA:V (V virtual classes; V = K if left out)"""
+    recipe: str | None = None
+    """a setting of the paper (`vsmooth recipes` lists them): its values become the defaults of the other options"""
+    dry_run: bool = False
+    """build everything, time ten steps, print size, schedule, time and memory, and stop; nothing is written"""
     seed: int = 0
     setting: Annotated[Setting, tyro.conf.arg(name="")] = field(default_factory=Setting)
+    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
     out: Path = Path("runs/train")
     """the run becomes a folder in here"""
 
@@ -58,17 +76,71 @@ class Compare:
 
     Example: vsmooth compare --labels one-hot ls:0.1 vs:0.1 vs:0.3 --seeds 3 --data cifar10 --model resnet20
 
+    With --recipe NAME the options default to a setting of the paper; `vsmooth compare --recipe NAME --help` shows it.
     Ctrl-C saves; the same command resumes. Finished runs are not trained again, so labels and seeds can be added:
     the table and the page show the labels of the last command.
     """
 
     labels: tuple[str, ...] = ("one-hot", "ls:0.1", "vs:0.3")
     """one-hot, ls:ALPHA, vs:ALPHA, vs:ALPHA:V; ls:auto and vs:auto choose alpha on the validation split"""
+    recipe: str | None = None
+    """a setting of the paper (`vsmooth recipes` lists them): its values become the defaults of the other options"""
+    dry_run: bool = False
+    """build one run, time ten steps, print how many runs there are and how long they take, and stop"""
     seeds: int = 1
     """seeds 0, 1, ... for every label; three or more give confidence intervals over seeds"""
     setting: Annotated[Setting, tyro.conf.arg(name="")] = field(default_factory=Setting)
+    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
     out: Path = Path("runs/compare")
     """results go here"""
+
+
+@dataclass(frozen=True)
+class StudentSetting(Setting):
+    """The same for students, whose network has another name on the command line."""
+
+    model: Annotated[str, tyro.conf.arg(name="student")] = "small"
+    """network of the students: small, resnet20, mobilenet-v2, resnet18, ... or any timm architecture"""
+
+
+@dataclass(frozen=True)
+class Distill:
+    """Train a student without a teacher and one for each teacher, with every seed; write table and page.
+
+    Example: vsmooth distill --teacher runs/compare/vs-0.3-seed0-1a2b3c4d5e --student mobilenet-v2 --data cifar10
+
+    The loss is gamma * tau^2 * KL(teacher || student) + (1 - gamma) * CE(student). Teachers are named one by one:
+    --teacher RUN1 --teacher RUN2. Ctrl-C saves; the same command resumes; teachers and seeds can be added.
+    """
+
+    teacher: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """a run folder, timm:NAME (pretrained), or an npz file with logits and labels of the train split"""
+    label: str = "one-hot"
+    """label of the students' own cross entropy: one-hot, ls:ALPHA, vs:ALPHA or vs:ALPHA:V"""
+    gamma: float = 1.0
+    """weight of what the teacher says, 0..1; the student's own cross entropy weighs 1 - gamma"""
+    tau: float = 30.0
+    """temperature of both softmaxes (the paper: 30; most of the literature: 4; decoupled: 4; standardised: 2)"""
+    divergence: DivergenceKind = "kl"
+    """kl; decoupled: true class and other classes weighed apart (DKD); standardised: KL of standardised logits"""
+    target_weight: float = 1.0
+    """of the true class against the rest (decoupled alone)"""
+    other_weight: float = 8.0
+    """of the distribution among the other classes (decoupled alone)"""
+    logits: TaughtLogits = "real"
+    """real: the K of the real classes; all: K + V, where teacher and student have the same V"""
+    cache_teacher: int | None = None
+    """show the students so many views of each image, again and again, and compute the teacher's logits for them once"""
+    cache_top_k: int | None = None
+    """keep so many logits an image one by one and the rest as one number; None: all (2 bytes each)"""
+    recipe: str | None = None
+    """a setting of the paper (`vsmooth recipes` lists them): its values become the defaults of the other options"""
+    seeds: int = 1
+    """seeds 0, 1, ... for every teacher; three or more give confidence intervals over seeds"""
+    setting: Annotated[StudentSetting, tyro.conf.arg(name="")] = field(default_factory=StudentSetting)
+    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
+    out: Path = Path("runs/distill")
+    """results go here, the teachers' logits too"""
 
 
 @dataclass(frozen=True)
@@ -82,6 +154,8 @@ class Evaluate:
     """a run folder"""
     data: str | None = None
     """where the images are now, if not where the run was trained; they must be the same images"""
+    skip_broken: bool = False
+    """go on without images that cannot be read, as the run did"""
 
 
 @dataclass(frozen=True)
@@ -93,3 +167,88 @@ class Report:
 
     directory: Annotated[Path, tyro.conf.Positional]
     """the --out of a comparison"""
+
+
+@dataclass(frozen=True)
+class Calibrate:
+    """How well confidence fits accuracy: calibration errors with intervals, before and after scaling.
+
+    Example: vsmooth calibrate runs/compare --out runs/compare/calibration
+
+    Of runs it reads the saved predictions, fits temperature and vector scaling on the validation ones, and writes
+    calibration.json in each run's folder, which the page of `vsmooth report` then shows. Runs of three alphas or more
+    also give the ECE against alpha.
+    """
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """run folders, the --out of a comparison, or npz files with `logits` (N, K) and `labels` (N,)"""
+    validation: Path | None = None
+    """an npz of validation logits, to fit the temperature of one file of logits"""
+    bins: int = 15
+    """of every binned error and of the diagrams; the ECE with 10 and 15 is always in the record"""
+    resamples: int = 1000
+    """of the bootstrap over the test images"""
+    level: float = 0.95
+    """of the intervals"""
+    out: Path | None = None
+    """write tables (Markdown, JSON) and figures (PNG, PDF) here"""
+    shift: bool = False
+    """also evaluate corrupted test images, five severities each; needs the images and time"""
+    corruptions: tuple[str, ...] = ()
+    """with --shift: gaussian-noise, defocus-blur, fog, jpeg, ...; all of them if left out"""
+    shift_images: int | None = None
+    """with --shift: so many evenly spaced test images; all of them if left out"""
+    store_temperature: bool = False
+    """write model-calibrated.safetensors, which divides by the temperature, beside each run's weights"""
+    data: str | None = None
+    """where the images are now, if not where the runs were trained; they must be the same images"""
+    skip_broken: bool = False
+    """go on without images that cannot be read, as the runs did"""
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """What the last layer holds: virtual classes, similarity between classes, the plane of three, input gradients.
+
+    Example: vsmooth inspect runs/compare --human cifar10h-counts.npy --out runs/compare/inspection
+
+    Needs the runs' images. It writes features, gradients and inspection.json in each run's folder, which the page of
+    `vsmooth report` then shows. Runs of one seed are compared with its one-hot run.
+    """
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """run folders, or the --out of a comparison"""
+    classes: tuple[str, ...] = ()
+    """three for the plane, by name or number; otherwise two that one-hot confuses most and one that it does not"""
+    virtual_templates: bool = False
+    """draw the templates of the virtual classes on the plane too"""
+    human: Path | None = None
+    """an npy of (test images, classes) counts or probabilities that people gave, in the order of the test split"""
+    images: int | None = None
+    """so many evenly spaced test images; all of them if left out"""
+    samples: int = 8
+    """test images whose input gradients are shown"""
+    integrated: bool = False
+    """also integrated gradients (needs captum)"""
+    resamples: int = 1000
+    """of the bootstrap over the test images"""
+    out: Path | None = None
+    """write tables (Markdown) and figures (PNG, PDF) here"""
+    data: str | None = None
+    """where the images are now, if not where the runs were trained; they must be the same images"""
+    skip_broken: bool = False
+    """go on without images that cannot be read, as the runs did"""
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """List the paper's settings with its numbers, or say of one where each value comes from.
+
+    Example: vsmooth recipes cifar100-resnext29
+    """
+
+    name: Annotated[str | None, tyro.conf.Positional] = None
+    """a recipe; all of them if left out"""
+
+
+Command = Train | Compare | Distill | Evaluate | Report | Calibrate | Inspect | Recipes

@@ -1,17 +1,34 @@
-"""Labelled images: where they come from, how they rest in memory, and how batches are made of them."""
+"""Labelled images: where they come from, how they rest in memory or on disk, and how batches are made of them."""
 
 from vsmooth.data.augment import NO_AUGMENTATION, Augmentation
-from vsmooth.data.batches import Batch, Batches
-from vsmooth.data.images import Dataset, ImageSet
+from vsmooth.data.batch import Batch, BatchSource, ViewBatch
+from vsmooth.data.batches import Batches, make_batches
+from vsmooth.data.dataset import Dataset, Split
+from vsmooth.data.files import FileSet
+from vsmooth.data.images import ImageSet
+from vsmooth.data.known_sets import KnownSet, known_set, list_known_sets
+from vsmooth.data.mixing import NO_MIXING, Mixing
 from vsmooth.data.sources import list_sources, load_dataset
+from vsmooth.data.stream import StreamedBatches
 
 __all__ = [
     "NO_AUGMENTATION",
+    "NO_MIXING",
     "Augmentation",
     "Batch",
+    "BatchSource",
     "Batches",
     "Dataset",
+    "FileSet",
     "ImageSet",
+    "KnownSet",
+    "Mixing",
+    "Split",
+    "StreamedBatches",
+    "ViewBatch",
+    "known_set",
+    "list_known_sets",
     "list_sources",
     "load_dataset",
+    "make_batches",
 ]

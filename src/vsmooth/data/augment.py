@@ -1,4 +1,4 @@
-"""Random crop and flip of a whole batch of uint8 images in one gather."""
+"""How train images are varied; padded crop and flip of a whole batch of uint8 images in one gather."""
 
 from __future__ import annotations
 
@@ -11,22 +11,67 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Pad by `crop_padding` pixels, crop back to the size at a random place, mirror with probability 1/2.
+    """Random views of a train image: crop, flip, then RandAugment, then erasing.
 
-    Limits: `crop_padding=0, flip=False` leaves images as they are (`NO_AUGMENTATION`).
-    Errors: ValueError for negative padding or an unknown padding mode.
-    Source: He et al. 2016, "Deep Residual Learning", sec. 4.2 (there with zeros).
+    The crop is either padded (He et al. 2016, "Deep Residual Learning", sec. 4.2, there with zeros) or resized
+    (Szegedy et al. 2015, "Going Deeper with Convolutions", sec. 6). RandAugment: Cubuk et al. 2020. Erasing: Zhong
+    et al. 2020. Resized crop, RandAugment and erasing are those of torchvision v2, image by image.
+    Limits: `crop_padding=0, flip=False` and no more leaves images as they are (`NO_AUGMENTATION`).
+    Errors: ValueError for values out of range, and for two kinds of crop at once.
     """
 
     crop_padding: int = 4
+    """pad by so many pixels, then crop back to the size at a random place; 0: no padded crop"""
     flip: bool = True
+    """mirror with probability 1/2"""
     padding_mode: Literal["reflect", "zeros"] = "reflect"
+    """what the padded pixels show"""
+    resized_crop: tuple[float, float] | None = None
+    """crop a random share of the area, from the first number to the second, and resize it; needs crop_padding 0"""
+    rand_augment: tuple[int, int] | None = None
+    """RandAugment: so many operations (2 in most papers), of this magnitude of 0..30 (9)"""
+    erasing: float = 0.0
+    """probability of painting a random rectangle black"""
 
     def __post_init__(self) -> None:
+        for name in ("resized_crop", "rand_augment"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, tuple(getattr(self, name)))  # a record holds lists
         if self.crop_padding < 0:
             raise ValueError(f"crop_padding must be 0 or more pixels, got {self.crop_padding}")
         if self.padding_mode not in ("reflect", "zeros"):
             raise ValueError(f"padding_mode must be 'reflect' or 'zeros', got {self.padding_mode!r}")
+        if not 0 <= self.erasing <= 1:
+            raise ValueError(f"erasing must be a probability in 0..1, got {self.erasing}")
+        self._check_resized_crop()
+        self._check_rand_augment()
+
+    def _check_resized_crop(self) -> None:
+        if self.resized_crop is None:
+            return
+        if len(self.resized_crop) != 2 or not 0 < self.resized_crop[0] <= self.resized_crop[1] <= 1:
+            raise ValueError(
+                "resized_crop must be two shares of the image's area, 0 < low <= high <= 1, such as (0.08, 1.0); "
+                f"got {self.resized_crop}"
+            )
+        if self.crop_padding:
+            raise ValueError(
+                f"resized_crop={self.resized_crop} and crop_padding={self.crop_padding} are two kinds of crop; "
+                "set crop_padding=0"
+            )
+
+    def _check_rand_augment(self) -> None:
+        value = self.rand_augment
+        if value is not None and (len(value) != 2 or value[0] < 1 or not 0 <= value[1] <= 30):
+            raise ValueError(
+                "rand_augment must be the number of operations (1 or more) and their magnitude (0..30), such as "
+                f"(2, 9); got {value}"
+            )
+
+    @property
+    def moves(self) -> bool:
+        """Whether a padded crop or a flip is asked for: what `augment` does."""
+        return self.crop_padding > 0 or self.flip
 
     def check_fits(self, height: int, width: int) -> None:
         """Refuse images that the padding would swallow. Errors: ValueError."""
@@ -54,6 +99,10 @@ class Draws(NamedTuple):
         """The draws of some images of the batch."""
         return Draws(self.offsets[part], self.flips[part])
 
+    def at(self, indices: Tensor) -> Draws:
+        """The draws of the images at `indices`."""
+        return Draws(self.offsets[indices], self.flips[indices])
+
     def to(self, device: torch.device) -> Draws:
         """The same draws on `device`."""
         return Draws(self.offsets.to(device), self.flips.to(device))
@@ -71,7 +120,7 @@ def augment(images: Tensor, draws: Draws, augmentation: Augmentation) -> Tensor:
 
     out[b, :, y, x] = padded[b, :, top_b + y, left_b + x'], x' = W - 1 - x where image b is flipped, else x.
     """
-    if augmentation == NO_AUGMENTATION:
+    if not augmentation.moves:
         return images
     batch, channels, height, width = images.shape
     # One gather does padding, crop and flip; on a CPU it is twice as fast as padding and then slicing.

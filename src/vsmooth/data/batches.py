@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from vsmooth.data.augment import NO_AUGMENTATION, Augmentation, Draws, augment, draw
+from vsmooth.data.batch import Batch, BatchSource, Finish, Plan, Views, generator
+from vsmooth.data.dataset import Split
 from vsmooth.data.images import ImageSet
-
-
-class Batch(NamedTuple):
-    """images: (B, C, H, W) float32 in [0, 1]; labels: (B,) int64; on the same device."""
-
-    images: Tensor
-    labels: Tensor
+from vsmooth.data.mixing import NO_MIXING, Mixing
+from vsmooth.data.seeds import seed_of
+from vsmooth.data.stream import StreamedBatches
+from vsmooth.data.views import View, resident_view, seeded
 
 
 class Batches:
@@ -26,9 +24,12 @@ class Batches:
     `batch_size` is that of the global batch; rank r of R gets the samples floor(r n / R) up to
     floor((r + 1) n / R) of each global batch of n. The order depends on (seed, epoch) alone and the
     augmentation on (seed, epoch, step) alone: any number of ranks sees the same global batches, and a run
-    resumed at a step needs no generator state.
-    Limits: with `drop_last=False` and several ranks, a rank's part of the last batch may be empty.
-    Errors: ValueError for sizes, ranks or padding that do not fit the split.
+    resumed at a step needs no generator state. Mixing pairs samples of one rank's share.
+    With `views`, epoch e shows view e mod views of each image, which depends on (seed, view, index) alone, and batches
+    are `ViewBatch`es.
+    Limits: with `drop_last=False` and several ranks, a rank's part of the last batch may be empty. Resized crop,
+    RandAugment and erasing run on the CPU, image by image.
+    Errors: ValueError for sizes, ranks or padding that do not fit the split, and for mixing without `num_classes`.
     """
 
     def __init__(
@@ -36,7 +37,9 @@ class Batches:
         split: ImageSet,
         batch_size: int,
         *,
+        num_classes: int | None = None,
         augmentation: Augmentation = NO_AUGMENTATION,
+        mixing: Mixing = NO_MIXING,
         shuffle: bool,
         seed: int = 0,
         drop_last: bool,
@@ -44,80 +47,100 @@ class Batches:
         rank: int = 0,
         world_size: int = 1,
         channels_last: bool = False,
+        views: int | None = None,
     ) -> None:
-        _check_sizes(len(split), batch_size, drop_last, rank, world_size)
-        height, width = split.images.shape[2:]
+        self._plan = Plan(len(split), batch_size, shuffle, seed, drop_last, rank, world_size)
+        _, height, width = split.image_shape
         augmentation.check_fits(height, width)
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        self._finish = Finish(seed, rank, mixing, num_classes, layout)
+        self._view: View | None = resident_view(augmentation, height, width)
+        self._views = Views(views)
+        self._drawn: tuple[int, Draws] | None = None
         self.split = split.to(device)
         self.batch_size = batch_size
-        self.augmentation = augmentation
-        self.shuffle = shuffle
         self.seed = seed
-        self.drop_last = drop_last
-        self.rank = rank
-        self.world_size = world_size
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.augmentation = augmentation
 
     def __len__(self) -> int:
         """Steps of one epoch, the same on every rank."""
-        full, rest = divmod(len(self.split), self.batch_size)
-        return full + (1 if rest and not self.drop_last else 0)
+        return len(self._plan)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from step `start` on. Errors: ValueError for a start outside 0..len."""
-        if not 0 <= start <= len(self):
-            raise ValueError(f"start must be a step in 0..{len(self)} of the epoch, got {start}")
+        self._plan.check_start(start)
         return self._iterate(epoch, start)
 
     def _iterate(self, epoch: int, start: int) -> Iterator[Batch]:
-        order = self._order(epoch)
-        for step in range(start, len(self)):
-            first = step * self.batch_size
-            indices = order[first : first + self.batch_size]
+        for step, indices in self._plan.global_batches(epoch, start):
             yield self._make_batch(indices, epoch, step)
-
-    def _order(self, epoch: int) -> Tensor:
-        count = len(self.split)
-        if not self.shuffle:
-            return torch.arange(count)
-        return torch.randperm(count, generator=_generator("order", self.seed, epoch))
 
     def _make_batch(self, indices: Tensor, epoch: int, step: int) -> Batch:
         count = len(indices)
-        share = slice(self.rank * count // self.world_size, (self.rank + 1) * count // self.world_size)
+        share = self._plan.share(count)
         images = self.split.images
         mine = indices[share].to(images.device)
         crop = images[mine]
-        if self.augmentation != NO_AUGMENTATION:
+        if self.augmentation.moves:
             # Drawn for the global batch and then cut, so that the draws do not depend on the number of ranks.
-            draws = self._draw(count, epoch, step).slice(share).to(images.device)
-            crop = augment(crop, draws, self.augmentation)
+            drawn = self._draw(count, epoch, step) if self._views.count is None else self._draw_view(epoch, indices)
+            crop = augment(crop, drawn.slice(share).to(images.device), self.augmentation)
+        if self._view is not None and len(crop):
+            crop = self._view_each(self._view, crop, indices[share], epoch)
         # Pixels stay uint8 until here: a quarter of the bytes to move.
-        scaled = crop.to(torch.float32).div_(255).contiguous(memory_format=self.memory_format)
-        return Batch(scaled, self.split.labels[mine])
+        batch = self._finish(crop, self.split.labels[mine], epoch, step)
+        return self._views.tell(batch, indices[share], epoch)
 
     def _draw(self, count: int, epoch: int, step: int) -> Draws:
-        return draw(self.augmentation, count, _generator("augment", self.seed, epoch, step))
+        return draw(self.augmentation, count, generator("augment", self.seed, epoch, step))
+
+    def _draw_view(self, epoch: int, indices: Tensor) -> Draws:
+        """Drawn for all samples at once, so that a sample's view does not depend on its batch."""
+        view = self._views.of(epoch)
+        if self._drawn is None or self._drawn[0] != view:
+            self._drawn = view, draw(self.augmentation, len(self.split), generator("augment", self.seed, view))
+        return self._drawn[1].at(indices)
+
+    def _view_each(self, view: View, images: Tensor, indices: Tensor, epoch: int) -> Tensor:
+        seeds = [seed_of("view", self.seed, self._views.of(epoch), index) for index in indices.tolist()]
+        views = [seeded(view, image, seed) for image, seed in zip(images.cpu(), seeds, strict=True)]
+        return torch.stack(views).to(images.device)
 
 
-def _generator(purpose: str, *key: int) -> torch.Generator:
-    """A CPU generator whose stream depends on the key alone; hashed, so that near keys share nothing."""
-    digest = hashlib.blake2b(repr((purpose, *key)).encode(), digest_size=4).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest, "little"))
+def make_batches(
+    split: Split,
+    batch_size: int,
+    *,
+    num_classes: int | None = None,
+    augmentation: Augmentation = NO_AUGMENTATION,
+    mixing: Mixing = NO_MIXING,
+    shuffle: bool,
+    seed: int = 0,
+    drop_last: bool,
+    device: torch.device | str,
+    rank: int = 0,
+    world_size: int = 1,
+    channels_last: bool = False,
+    workers: int | None = None,
+    views: int | None = None,
+) -> BatchSource:
+    """`Batches` of a resident split, or `StreamedBatches` of a split of files (`workers` is for these alone).
 
-
-def _check_sizes(count: int, batch_size: int, drop_last: bool, rank: int, world_size: int) -> None:
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    if not 0 <= rank < world_size:
-        raise ValueError(f"rank must be in 0..world_size-1, got rank {rank} of {world_size}")
-    if drop_last and batch_size > count:
-        raise ValueError(
-            f"batch_size {batch_size} is larger than the split of {count} images, and drop_last would drop "
-            f"them all; use a batch_size of at most {count}"
-        )
-    if drop_last and batch_size % world_size:
-        raise ValueError(
-            f"the global batch_size {batch_size} must be a multiple of the {world_size} ranks; "
-            f"use {(batch_size // world_size + 1) * world_size}"
-        )
+    Errors: ValueError as these two.
+    """
+    options: dict[str, Any] = {
+        "num_classes": num_classes,
+        "augmentation": augmentation,
+        "mixing": mixing,
+        "shuffle": shuffle,
+        "seed": seed,
+        "drop_last": drop_last,
+        "device": device,
+        "rank": rank,
+        "world_size": world_size,
+        "channels_last": channels_last,
+        "views": views,
+    }
+    if isinstance(split, ImageSet):
+        return Batches(split, batch_size, **options)
+    return StreamedBatches(split, batch_size, workers=workers, **options)

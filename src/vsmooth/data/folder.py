@@ -6,15 +6,17 @@ lexicographic order; samples are ordered by class and file name.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
 
-from vsmooth.data.decode import decode_images
-from vsmooth.data.images import Dataset, ImageSet
+from vsmooth.data.assemble import Loading, assemble
+from vsmooth.data.dataset import Dataset, Statistics
+from vsmooth.data.encoded import Files, Listing
 
 SPLIT_FOLDERS = {"train": ("train",), "test": ("test", "val", "validation")}
-SUFFIXES = {".png", ".jpg", ".jpeg"}
+SUFFIXES = (".jpeg", ".jpg", ".png")
 
 
 def find_split_folder(folder: Path, split: str) -> Path | None:
@@ -22,15 +24,45 @@ def find_split_folder(folder: Path, split: str) -> Path | None:
     return next((folder / name for name in SPLIT_FOLDERS[split] if (folder / name).is_dir()), None)
 
 
-def load_folder(folder: Path) -> Dataset:
+def load_folder(folder: Path, loading: Loading) -> Dataset:
     """Load the two splits of a folder. Errors: ValueError naming the folder or file and the trouble."""
-    places = {split: _require_split(folder, split) for split in SPLIT_FOLDERS}
-    classes = _class_folders(places["train"])
-    unknown = sorted(set(_class_folders(places["test"])) - set(classes))
+    return load_splits(folder.name, {split: _require_split(folder, split) for split in SPLIT_FOLDERS}, loading)
+
+
+def load_splits(name: str, places: dict[str, Path], loading: Loading, statistics: Statistics | None = None) -> Dataset:
+    """Load the splits whose class folders are in `places`. Errors: as `load_folder`."""
+    classes = class_folders(places["train"])
+    unknown = sorted(set(class_folders(places["test"])) - set(classes))
     if unknown:
         raise ValueError(f"{places['test']} has classes that {places['train']} has not: {', '.join(unknown)}")
-    sets = {split: _read_split(place, classes) for split, place in places.items()}
-    return Dataset(folder.name, tuple(classes), sets["train"], sets["test"])
+    listings = {split: _list_split(place, classes) for split, place in places.items()}
+    return assemble(name, tuple(classes), listings, loading, statistics=statistics)
+
+
+def class_folders(place: Path) -> list[str]:
+    """Names of the folders in `place`, sorted."""
+    return sorted(
+        entry.name for entry in place.iterdir() if entry.is_dir() and not entry.name.startswith(".")
+    )
+
+
+def image_files(place: Path) -> list[str]:
+    """Names of the image files in `place`, sorted; empty if there is no such folder."""
+    if not place.is_dir():
+        return []
+    return sorted(name for name in os.listdir(place) if name.lower().endswith(SUFFIXES) and name[0] != ".")
+
+
+def _list_split(place: Path, classes: list[str]) -> Listing:
+    files: list[str] = []
+    labels: list[int] = []
+    for index, name in enumerate(classes):
+        found = image_files(place / name)
+        files += [f"{name}/{file}" for file in found]
+        labels += [index] * len(found)
+    if not files:
+        raise ValueError(f"{place} has no images: looked for <class>/*{', *'.join(SUFFIXES)} in it")
+    return Listing(Files(place, files), torch.tensor(labels))
 
 
 def _require_split(folder: Path, split: str) -> Path:
@@ -39,27 +71,3 @@ def _require_split(folder: Path, split: str) -> Path:
         names = " or ".join(f"{name}/" for name in SPLIT_FOLDERS[split])
         raise ValueError(f"{folder} has no {split} split: looked for a folder {names} in it")
     return place
-
-
-def _class_folders(place: Path) -> list[str]:
-    return sorted(
-        entry.name for entry in place.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-    )
-
-
-def _read_split(place: Path, classes: list[str]) -> ImageSet:
-    files: list[Path] = []
-    labels: list[int] = []
-    for index, name in enumerate(classes):
-        found = _image_files(place / name)
-        files += found
-        labels += [index] * len(found)
-    if not files:
-        raise ValueError(f"{place} has no images: looked for <class>/*{', *'.join(sorted(SUFFIXES))} in it")
-    return ImageSet(decode_images(files, lambda index: str(files[index])), torch.tensor(labels))
-
-
-def _image_files(place: Path) -> list[Path]:
-    if not place.is_dir():
-        return []
-    return sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from vsmooth.data.assemble import Loading, assemble
+from vsmooth.data.dataset import Dataset
+from vsmooth.data.encoded import Listing
 from vsmooth.data.extras import import_extra
-from vsmooth.data.images import Dataset, ImageSet
-from vsmooth.data.table import class_names, make_image_set, pick_columns
+from vsmooth.data.table import class_names, list_table, pick_columns
 
 SPLITS = {"train": ("train",), "test": ("test", "validation", "valid", "val")}
 
 
-def load_hub(name: str) -> Dataset:
+def load_hub(name: str, loading: Loading) -> Dataset:
     """Load "owner/name": splits train and test (or validation), columns image and label.
 
     Errors: ValueError when the Hub has no such data set, cannot be reached, or the layout differs.
@@ -28,9 +30,9 @@ def load_hub(name: str) -> Dataset:
             "or give a folder of parquet or image files instead"
         ) from error
     splits = {split: _pick_split(loaded, split, name) for split in SPLITS}
-    sets = {split: _read_split(part, f"hub:{name}, split {split}") for split, part in splits.items()}
-    classes = class_names(_label_names(splits["train"]), sets["train"].labels, sets["test"].labels)
-    return Dataset(name, classes, sets["train"], sets["test"])
+    listings = {split: _list_split(part, f"hub:{name}, split {split}") for split, part in splits.items()}
+    classes = class_names(_label_names(splits["train"]), *(listing.labels for listing in listings.values()))
+    return assemble(name, classes, listings, loading)
 
 
 def _pick_split(loaded: Any, split: str, name: str) -> Any:
@@ -41,14 +43,12 @@ def _pick_split(loaded: Any, split: str, name: str) -> Any:
     raise ValueError(f"hub:{name} has no {split} split: looked for {looked_for}; has {', '.join(loaded)}")
 
 
-def _read_split(part: Any, where: str) -> ImageSet:
+def _list_split(part: Any, where: str) -> Listing:
     datasets = import_extra("datasets", "a Hub data set")
-    image, label = pick_columns(part.column_names, where)
+    image, _ = pick_columns(part.column_names, where)
     if not isinstance(part.features[image], datasets.Image):
         raise ValueError(f"{where}: column {image!r} must be an Image feature, got {part.features[image]}")
-    # Undecoded, so that the pixels come from the same decoder as those of every other source.
-    encoded = part.cast_column(image, datasets.Image(decode=False))
-    return make_image_set(list(encoded[image]), encoded[label], where)
+    return list_table(part, where)
 
 
 def _label_names(part: Any) -> list[str] | None:

@@ -12,9 +12,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from vsmooth.data.assemble import Loading, assemble
+from vsmooth.data.dataset import Dataset
+from vsmooth.data.encoded import Listing
 from vsmooth.data.extras import import_extra
-from vsmooth.data.images import Dataset, ImageSet
-from vsmooth.data.table import class_names, make_image_set, pick_columns
+from vsmooth.data.roots import data_root
+from vsmooth.data.table import class_names, list_rows, list_table, pick_columns
 
 SPLIT_PREFIXES = {"train": ("train",), "test": ("test", "validation", "val")}
 
@@ -28,8 +31,12 @@ def find_split_files(folder: Path, split: str) -> list[Path]:
     return []
 
 
-def load_parquet(folder: Path) -> Dataset:
-    """Load the two splits of a folder. Errors: ValueError naming the file and what is wrong with it."""
+def load_parquet(folder: Path, loading: Loading) -> Dataset:
+    """Load the two splits of a folder.
+
+    Streamed, the files are first turned, once, into Arrow files below the data root ($VSMOOTH_DATA): rows of a parquet
+    file cannot be read one by one. Errors: ValueError naming the file and what is wrong with it.
+    """
     files = {split: find_split_files(folder, split) for split in SPLIT_PREFIXES}
     for split, found in files.items():
         if not found:
@@ -42,10 +49,13 @@ def load_parquet(folder: Path) -> Dataset:
     for split, found in files.items():
         for path, file in zip(found, opened[split], strict=True):
             _check_schema(file.schema_arrow, path)
-    sets = {split: _read_split(opened[split], files[split]) for split in files}
     names = _names_in_folder(folder) or _names_in_schema(opened["train"][0].schema_arrow)
-    classes = class_names(names, sets["train"].labels, sets["test"].labels)
-    return Dataset(folder.name, classes, sets["train"], sets["test"])
+    if loading.image_size is None:
+        listings = {split: _list_split(opened[split], files[split]) for split in files}
+    else:
+        listings = _list_as_arrow(files)
+    classes = class_names(names, *(listing.labels for listing in listings.values()))
+    return assemble(folder.name, classes, listings, loading)
 
 
 def _open(path: Path) -> Any:
@@ -69,7 +79,7 @@ def _check_schema(schema: Any, path: Path) -> None:
         raise ValueError(f"{path}: column {label!r} must be integers 0..K-1, got {label_type}")
 
 
-def _read_split(files: list[Any], paths: list[Path]) -> ImageSet:
+def _list_split(files: list[Any], paths: list[Path]) -> Listing:
     cells: list[Any] = []
     labels: list[Any] = []
     for file, path in zip(files, paths, strict=True):
@@ -80,8 +90,22 @@ def _read_split(files: list[Any], paths: list[Path]) -> ImageSet:
             raise ValueError(f"{path} is a damaged parquet file: {_first_line(error)}") from error
         cells += table[image].to_pylist()
         labels += table[label].to_pylist()
-    where = str(paths[0]) if len(paths) == 1 else f"{paths[0]} .. {paths[-1].name}"
-    return make_image_set(cells, labels, where)
+    return list_rows(cells, labels, _describe(paths))
+
+
+def _list_as_arrow(files: dict[str, list[Path]]) -> dict[str, Listing]:
+    datasets = import_extra("datasets", "streaming parquet files")
+    paths = {split: [str(path) for path in found] for split, found in files.items()}
+    try:
+        tables = datasets.load_dataset("parquet", data_files=paths, cache_dir=str(data_root() / "arrow"))
+    except Exception as error:  # whatever `datasets` makes of a damaged file or a full disk
+        reason = _first_line(error.__cause__ or error)
+        raise ValueError(f"{_describe(files['train'])} cannot be turned into Arrow files: {reason}") from error
+    return {split: list_table(tables[split], _describe(found)) for split, found in files.items()}
+
+
+def _describe(paths: list[Path]) -> str:
+    return str(paths[0]) if len(paths) == 1 else f"{paths[0]} .. {paths[-1].name}"
 
 
 def _names_in_folder(folder: Path) -> list[str] | None:

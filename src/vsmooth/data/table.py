@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vsmooth.data.decode import decode_images
-from vsmooth.data.images import ImageSet
+from vsmooth.data.encoded import LazyColumn, Listing, Rows
+from vsmooth.data.extras import import_extra
 
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "fine_label")
@@ -28,11 +27,22 @@ def pick_columns(columns: Sequence[str], where: str) -> tuple[str, str]:
     return image, label
 
 
-def make_image_set(cells: Sequence[Any], labels: Iterable[Any], where: str) -> ImageSet:
-    """Image cells ({"bytes", "path"} or bytes) and integer labels -> ImageSet; rows are named in errors."""
-    if not cells:
+def list_rows(cells: list[Any] | LazyColumn, labels: Iterable[Any], where: str) -> Listing:
+    """Image cells ({"bytes", "path"} or bytes) and integer labels; rows are named in errors."""
+    if not len(cells):
         raise ValueError(f"{where} has no rows")
-    return ImageSet(decode_images(*_encoded(cells, where)), _labels(labels, where))
+    return Listing(Rows(cells, where), _labels(labels, where))
+
+
+def list_table(table: Any, where: str) -> Listing:
+    """A split of a `datasets.DatasetDict`; images stay on the disk until they are read."""
+    datasets = import_extra("datasets", "reading a table of images")
+    image, label = pick_columns(table.column_names, where)
+    if isinstance(table.features[image], datasets.Image):
+        # Undecoded, so that the pixels come from the same decoder as those of every other source.
+        table = table.cast_column(image, datasets.Image(decode=False))
+    labels = table.select_columns([label]).with_format("arrow")[:][label].to_pylist()
+    return list_rows(LazyColumn(table, image), labels, where)
 
 
 def class_names(names: Sequence[str] | None, *label_sets: Tensor) -> tuple[str, ...]:
@@ -40,24 +50,6 @@ def class_names(names: Sequence[str] | None, *label_sets: Tensor) -> tuple[str, 
     if names is not None:
         return tuple(names)
     return tuple(str(index) for index in range(max(int(labels.max()) for labels in label_sets) + 1))
-
-
-def _encoded(cells: Sequence[Any], where: str) -> tuple[list[bytes | Path], Callable[[int], str]]:
-    def name_of(row: int) -> str:
-        return f"{where}, row {row}"
-
-    return [_content(cell, name_of(row)) for row, cell in enumerate(cells)], name_of
-
-
-def _content(cell: Any, name: str) -> bytes | Path:
-    if isinstance(cell, bytes):
-        return cell
-    content, path = (cell or {}).get("bytes"), (cell or {}).get("path")
-    if content is not None:
-        return bytes(content)
-    if path is not None and Path(path).is_file():
-        return Path(path)
-    raise ValueError(f"{name} has no image bytes (path: {path})")
 
 
 def _labels(labels: Iterable[Any], where: str) -> Tensor:

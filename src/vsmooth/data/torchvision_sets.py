@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from vsmooth.data.dataset import Dataset
 from vsmooth.data.extras import import_extra
-from vsmooth.data.images import Dataset, ImageSet
-
-CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-DIGITS = tuple(str(digit) for digit in range(10))
+from vsmooth.data.images import ImageSet
+from vsmooth.data.known_sets import DIGITS, KNOWN_SETS
+from vsmooth.data.roots import data_root
 
 
 @dataclass(frozen=True)
@@ -28,23 +26,18 @@ class TorchvisionSet:
     split_arguments: Callable[[bool], dict[str, Any]] = lambda train: {"train": train}
 
 
+def _known(name: str, class_name: str, **options: Any) -> TorchvisionSet:
+    record = KNOWN_SETS[name]
+    return TorchvisionSet(class_name, record.description, record.classes, **options)
+
+
 TORCHVISION_SETS = {
-    "cifar10": TorchvisionSet("CIFAR10", "50,000 + 10,000 RGB 32x32, 10 classes", CIFAR10),
-    "cifar100": TorchvisionSet("CIFAR100", "50,000 + 10,000 RGB 32x32, 100 classes"),
-    "svhn": TorchvisionSet(
-        "SVHN",
-        "73,257 + 26,032 RGB 32x32, street-view digits",
-        DIGITS,
-        lambda train: {"split": "train" if train else "test"},
-    ),
+    "cifar10": _known("cifar10", "CIFAR10"),
+    "cifar100": _known("cifar100", "CIFAR100"),
+    "svhn": _known("svhn", "SVHN", split_arguments=lambda train: {"split": "train" if train else "test"}),
     "mnist": TorchvisionSet("MNIST", "60,000 + 10,000 grey 28x28, digits", DIGITS),
     "fashion-mnist": TorchvisionSet("FashionMNIST", "60,000 + 10,000 grey 28x28, 10 classes of clothes"),
 }
-
-
-def data_root() -> Path:
-    """Where downloads go: $VSMOOTH_DATA, or else ~/.cache/vsmooth."""
-    return Path(os.environ.get("VSMOOTH_DATA") or Path.home() / ".cache" / "vsmooth").absolute()
 
 
 def load_torchvision(name: str) -> Dataset:

@@ -9,6 +9,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from vsmooth.data.batch import check_images
 from vsmooth.evaluate.predictions import Predictions
 
 
@@ -28,7 +29,7 @@ def predict(
     mixed = torch.autocast(device.type, dtype=autocast, enabled=autocast is not None)
     with evaluation_mode(model), torch.inference_mode(), mixed:
         for images, targets in batches:
-            _check_images(images)
+            check_images(images)
             logits.append(model(images.to(device, non_blocking=True)).float())
             labels.append(targets)
     if not logits:
@@ -53,13 +54,3 @@ def model_device(model: nn.Module) -> torch.device:
     """Device of the model's first parameter or buffer; the CPU if it has none."""
     tensor = next(chain(model.parameters(), model.buffers()), None)
     return torch.device("cpu") if tensor is None else tensor.device
-
-
-def _check_images(images: Tensor) -> None:
-    if images.ndim != 4 or not images.is_floating_point():
-        found = f"{tuple(images.shape)} of {images.dtype}"
-        raise ValueError(f"images must be floating point (B, C, H, W) in [0, 1], got {found}")
-    low, high = (float(bound) for bound in images.aminmax())
-    # Written so that NaN, for which every comparison is false, also lands here.
-    if not (low >= 0 and high <= 1):
-        raise ValueError(f"images must lie in [0, 1], got {low:.4g} to {high:.4g}; the model normalises")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vsmooth.atomic import replacing
+from vsmooth.evaluate.npz_files import read_arrays
 from vsmooth.metrics.inputs import check_labels
 
 
@@ -56,7 +55,7 @@ class Predictions:
     def load(cls, path: str | os.PathLike[str]) -> Predictions:
         """Read what `save` wrote; ValueError naming the file if it is missing, damaged or something else."""
         path = Path(path)
-        arrays = _read_arrays(path)
+        arrays = read_arrays(path, "predictions")
         missing = {"logits", "labels"} - arrays.keys()
         if missing:
             raise ValueError(f"{path} has no array {sorted(missing)[0]!r}, only {sorted(arrays)}")
@@ -67,15 +66,3 @@ class Predictions:
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: {error}") from error
 
-
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise ValueError(f"there is no predictions file at {path}")
-    try:
-        content = np.load(path, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            raise ValueError("a single array, not an npz archive")
-        with content:
-            return {name: content[name] for name in content.files}
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is not a readable npz of predictions: {error}") from error

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 
 from vsmooth.data import Dataset
 from vsmooth.experiments.environment import describe_environment
@@ -22,8 +24,9 @@ from vsmooth.experiments.record import (
 )
 from vsmooth.experiments.run import run_experiment
 from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.teaching import TeacherSource
 from vsmooth.labels import LabelScheme
-from vsmooth.train import CheckpointError, Listener, TrainingDivergedError
+from vsmooth.train import CheckpointError, Execution, Listener, TrainingDivergedError
 
 
 class CompareListener(Listener):
@@ -55,7 +58,12 @@ class ComparePlan:
 
 
 def compare(
-    plan: ComparePlan, dataset: Dataset, directory: Path, command: str, listener: CompareListener | None = None
+    plan: ComparePlan,
+    dataset: Dataset,
+    directory: Path,
+    command: str,
+    listener: CompareListener | None = None,
+    execution: Execution | None = None,
 ) -> Comparison:
     """Run what is not yet run, then write ``summary.json``; a comparison that stops early sums up what is finished.
 
@@ -67,73 +75,101 @@ def compare(
         ValueError: two labels that mean the same for this data; else as :func:`run_experiment`.
         TrainingDivergedError, CheckpointError: as :func:`run_experiment`, with the label and the seed.
     """
-    _check_distinct(plan.labels, dataset.num_classes)
-    runner = _Runner(plan, dataset, directory, listener or CompareListener())
-
-    def sum_up() -> Comparison:
-        environment = describe_environment(plan.base.precision, _device())
-        comparison = Comparison(runner.unique_runs(), command, environment, dataset.classes, directory)
-        for run in comparison.runs:
-            if read_record(directory / run.folder) != run:
-                write_record(run, directory / run.folder)  # reports read from there how alpha was chosen
-        write_summary(comparison, directory)
-        return comparison
-
-    try:
+    check_distinct(plan.labels, dataset.num_classes)
+    runs = Runs(dataset, directory, command, plan.most_runs, listener or CompareListener(), execution)
+    labels = _Labels(plan, runs)
+    with runs.summed_up():
         for seed in plan.seeds:
             for label in plan.labels:
-                runner.add(label, seed)
-    except BaseException:
-        if len(runner.runs) > _rows_of(directory):
-            with suppress(OSError, ValueError):
-                sum_up()
-        raise
-    return sum_up()
+                runs.kept.append(labels.run(label, seed))
+    return runs.comparison()
 
 
 @dataclass
-class _Runner:
-    plan: ComparePlan
+class Runs:
+    """Runs one after the other, whatever it is that differs between them; ``kept`` are those that are compared.
+
+    ``most``: how many there will be at most, for the listener.
+    """
+
     dataset: Dataset
     directory: Path
+    command: str
+    most: int
     listener: CompareListener
-    runs: list[RunRecord] = field(default_factory=list)
-    chosen: dict[AutoAlpha, RunRecord] = field(default_factory=dict)
+    execution: Execution | None = None
+    kept: list[RunRecord] = field(default_factory=list)
     done: int = 0
+    precision: str = ""
 
-    def add(self, label: LabelScheme | AutoAlpha, seed: int) -> None:
-        """Run ``label`` and keep the record, with the candidates where alpha was chosen."""
-        if not isinstance(label, AutoAlpha):
-            record = self.run(label, seed)
-        elif label not in self.chosen:
-            record = self.chosen[label] = self.choose(label, seed)
-        else:
-            best = self.chosen[label]
-            record = replace(self.run(replace(label.scheme, alpha=best.alpha), seed), selected_from=best.selected_from)
-        self.runs.append(record)
+    def run(self, spec: RunSpec, name: str, teacher: TeacherSource | None = None) -> RunRecord:
+        """The record of ``spec``, trained if it is not finished; errors of the training begin with ``name``."""
+        self.precision = spec.precision
+        self.listener.on_run(self.done, self.most, spec)
+        try:
+            record = run_experiment(spec, self.dataset, self.directory, self.listener, self.execution, teacher)
+        except (TrainingDivergedError, CheckpointError) as error:
+            kept = f"; what finished before ({self.done}) is kept" if self.done else ""
+            raise type(error)(f"{name}, seed {spec.seed}: {error}{kept}") from error
+        self.done += 1
+        return replace(record, selected_from=None)  # a former comparison may have chosen it
 
-    def unique_runs(self) -> tuple[RunRecord, ...]:
+    @contextmanager
+    def summed_up(self) -> Iterator[None]:
+        """Write the summary on leaving; after an error, if it holds more than the one that is there."""
+        try:
+            yield
+        except BaseException:
+            if len(self.kept) > _rows_of(self.directory):
+                with suppress(OSError, ValueError):
+                    self._sum_up()
+            raise
+        self._sum_up()
+
+    def comparison(self) -> Comparison:
+        """What is kept so far."""
+        environment = describe_environment(self.precision, _device())
+        return Comparison(self._unique(), self.command, environment, self.dataset.classes, self.directory)
+
+    def _sum_up(self) -> None:
+        comparison = self.comparison()
+        if PartialState().is_main_process:
+            for run in comparison.runs:
+                if read_record(self.directory / run.folder) != run:
+                    write_record(run, self.directory / run.folder)  # reports read from there how alpha was chosen
+            write_summary(comparison, self.directory)
+
+    def _unique(self) -> tuple[RunRecord, ...]:
         """One run for each network and seed: an alpha that was chosen may also have been asked for by name."""
-        found: dict[tuple[str, float, int, int], RunRecord] = {}
-        for run in self.runs:
-            key = (run.label, run.alpha, run.num_virtual, run.seed)
+        found: dict[tuple[object, ...], RunRecord] = {}
+        for run in self.kept:
+            key = (run.label, run.alpha, run.num_virtual, run.teacher, run.seed)
             if key not in found or run.selected_from is not None:
                 found[key] = run
         return tuple(found.values())
 
-    def run(self, label: LabelScheme, seed: int) -> RunRecord:
-        spec = self.plan.base.with_label(label, seed)
-        self.listener.on_run(self.done, self.plan.most_runs, spec)
-        try:
-            record = run_experiment(spec, self.dataset, self.directory, self.listener)
-        except (TrainingDivergedError, CheckpointError) as error:
-            kept = f"; what finished before ({self.done}) is kept" if self.done else ""
-            raise type(error)(f"{label_text(label)}, seed {seed}: {error}{kept}") from error
-        self.done += 1
-        return replace(record, selected_from=None)  # a former comparison may have chosen it
 
-    def choose(self, label: AutoAlpha, seed: int) -> RunRecord:
-        candidates = [self.run(scheme, seed) for scheme in label.candidates()]
+@dataclass
+class _Labels:
+    plan: ComparePlan
+    runs: Runs
+    chosen: dict[AutoAlpha, RunRecord] = field(default_factory=dict)
+
+    def run(self, label: LabelScheme | AutoAlpha, seed: int) -> RunRecord:
+        """The record of ``label``, with the candidates where alpha was chosen."""
+        if not isinstance(label, AutoAlpha):
+            return self._run(label, seed)
+        if label not in self.chosen:
+            self.chosen[label] = self._choose(label, seed)
+            return self.chosen[label]
+        best = self.chosen[label]
+        return replace(self._run(replace(label.scheme, alpha=best.alpha), seed), selected_from=best.selected_from)
+
+    def _run(self, label: LabelScheme, seed: int) -> RunRecord:
+        return self.runs.run(self.plan.base.with_label(label, seed), label_text(label))
+
+    def _choose(self, label: AutoAlpha, seed: int) -> RunRecord:
+        candidates = [self._run(scheme, seed) for scheme in label.candidates()]
         tried = tuple(
             {
                 "alpha": run.alpha,
@@ -147,12 +183,11 @@ class _Runner:
 
 
 def _device() -> torch.device:
-    from accelerate import PartialState
-
     return torch.device(PartialState().device)
 
 
-def _check_distinct(labels: tuple[LabelScheme | AutoAlpha, ...], num_classes: int) -> None:
+def check_distinct(labels: tuple[LabelScheme | AutoAlpha, ...], num_classes: int) -> None:
+    """Raise ``ValueError`` if two of ``labels`` mean the same for ``num_classes`` classes."""
     seen: dict[tuple[str, float | None, int], LabelScheme | AutoAlpha] = {}
     for label in labels:
         scheme, alpha = (label.scheme, None) if isinstance(label, AutoAlpha) else (label, label.alpha)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 
 import vsmooth
 
@@ -20,14 +21,16 @@ def describe_environment(precision: str, device: torch.device) -> dict[str, str]
         "python": platform.python_version(),
         "torch": torch.__version__,
         "system": f"{platform.system()} {platform.machine()}",
-        "device": _device_name(device),
+        "device": device_name(device),
+        "processes": str(PartialState().num_processes),
         "threads": str(torch.get_num_threads()),
         "precision": precision,
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
 
 
-def _device_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
+    """The GPU's name, or the CPU's widest instructions."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from vsmooth.experiments.json_files import read_json, write_json
 from vsmooth.experiments.statistics import MeanStd, PairedDifference, mean_std, paired_difference
+from vsmooth.experiments.teacher_record import TeacherRecord
 from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
 
 RECORD_FILE = "record.json"
@@ -24,6 +25,7 @@ PREDICTIONS_FILE = "predictions-test.npz"
 SHORT_NAMES = {scheme.name: scheme.short_name for scheme in (OneHot, LabelSmoothing, VirtualSmoothing)}
 SUMMARY_METRICS = ("accuracy", "ece", "nll", "brier", "mean_confidence")
 SUMMARY_TIMES = ("train_seconds", "images_per_second")
+TEACHER_METRICS = ("teacher_accuracy", "teacher_agreement", "teacher_divergence")
 
 
 def label_name(label: str, alpha: float, num_virtual: int, num_classes: int) -> str:
@@ -53,7 +55,8 @@ class RunRecord:
     """One trained network: what was trained, its test scores (`metrics`) and its history.
 
     `folder` is relative to the comparison's directory. `selected_from` holds the candidates of an alpha
-    that was chosen on the validation split.
+    that was chosen on the validation split. `teacher`: of a student that was taught; its `metrics` then hold
+    the teacher's test accuracy, agreement with it and KL(teacher || student) in nats.
     """
 
     label: str
@@ -71,10 +74,15 @@ class RunRecord:
     history: tuple[EpochRecord, ...]
     folder: str
     selected_from: tuple[dict[str, float], ...] | None = None
+    teacher: TeacherRecord | None = None
 
     @property
     def name(self) -> str:
-        return label_name(self.label, self.alpha, self.num_virtual, self.num_classes)
+        """Of the label, or of the teacher: "VS 0.3", "KD from VS 0.3"; both where the student has a smoothed label."""
+        own = label_name(self.label, self.alpha, self.num_virtual, self.num_classes)
+        if self.teacher is None:
+            return own
+        return f"KD from {self.teacher.name}" + ("" if self.label == OneHot.name else f", {own}")
 
     def value(self, metric: str) -> float:
         """A test metric, or one of the two training times; NaN where the record has none."""
@@ -87,8 +95,9 @@ class RunRecord:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RunRecord:
         """The record of a JSON object; ValueError names what is missing or unknown."""
+        value = {"teacher": None, **value}  # records are older than teachers
         _check_fields(cls, value)
-        selected = value["selected_from"]
+        selected, teacher = value["selected_from"], value["teacher"]
         whole = ("num_virtual", "seed", "epochs", "parameters", "num_classes")
         numbers = {name: float(value[name]) for name in ("alpha", "train_seconds", "images_per_second")}
         return cls(**{
@@ -98,21 +107,32 @@ class RunRecord:
             "metrics": _numbers(value["metrics"]),
             "history": tuple(_epoch(epoch) for epoch in value["history"]),
             "selected_from": None if selected is None else tuple(_numbers(row) for row in selected),
+            "teacher": None if teacher is None else TeacherRecord.from_json(teacher),
         })
 
 
 @dataclass(frozen=True)
 class Group:
-    """The runs of one label and alpha, one per seed."""
+    """The runs of one label, alpha and teacher, one per seed; `plain`: without a teacher where others have one."""
 
     label: str
     alpha: float
     num_virtual: int
     runs: tuple[RunRecord, ...]
+    plain: bool = False
 
     @property
     def name(self) -> str:
-        return self.runs[0].name
+        """The name of its runs; "plain" for students without a teacher, with their label if it is smoothed."""
+        own = self.runs[0].name
+        if not self.plain:
+            return own
+        return "plain" if self.label == OneHot.name else f"plain, {own}"
+
+    @property
+    def teacher(self) -> TeacherRecord | None:
+        """Who taught these students."""
+        return self.runs[0].teacher if self.runs else None
 
     def values(self, metric: str) -> list[float]:
         """The finite values of a metric, one per seed."""
@@ -131,7 +151,10 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Runs that differ in label and seed only, and how they came about; `directory` holds their folders."""
+    """Runs that differ in label and seed only, and how they came about; `directory` holds their folders.
+
+    Or in teacher and seed: then the students without one are the baseline, in place of the one-hot networks.
+    """
 
     runs: tuple[RunRecord, ...]
     command: str
@@ -145,21 +168,37 @@ class Comparison:
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
-        """The runs by label and alpha, in order of first appearance."""
-        found: dict[tuple[str, float, int], list[RunRecord]] = {}
+        """The runs by label, alpha and teacher, in order of first appearance."""
+        found: dict[tuple[str, float, int, TeacherRecord | None], list[RunRecord]] = {}
         for run in self.runs:
-            found.setdefault((run.label, run.alpha, run.num_virtual), []).append(run)
-        return tuple(Group(*key, tuple(sorted(runs, key=lambda r: r.seed))) for key, runs in found.items())
+            found.setdefault((run.label, run.alpha, run.num_virtual, run.teacher), []).append(run)
+        return tuple(
+            Group(label, alpha, virtual, _by_seed(runs), plain=self.has_teachers and teacher is None)
+            for (label, alpha, virtual, teacher), runs in found.items()
+        )
+
+    @property
+    def has_teachers(self) -> bool:
+        """Whether it is teachers that are compared."""
+        return any(run.teacher is not None for run in self.runs)
 
     @property
     def baseline(self) -> Group | None:
-        """The one-hot group."""
-        return next((group for group in self.groups if group.label == "one-hot"), None)
+        """The one-hot group; where teachers are compared, the students without one."""
+        return next((group for group in self.groups if self._is_baseline(group)), None)
+
+    @property
+    def baseline_name(self) -> str:
+        """What differences are taken from, in words."""
+        return "no teacher" if self.has_teachers else OneHot.name
+
+    def _is_baseline(self, group: Group) -> bool:
+        return group.plain if self.has_teachers else group.label == OneHot.name
 
     def difference(self, group: Group, metric: str) -> PairedDifference | None:
-        """Paired difference from one-hot; None for one-hot itself and without a shared seed."""
+        """Paired difference from the baseline; None for the baseline itself and without a shared seed."""
         baseline = self.baseline
-        return None if baseline is None or group.label == "one-hot" else group.difference(baseline, metric)
+        return None if baseline is None or self._is_baseline(group) else group.difference(baseline, metric)
 
     def predictions(self, run: RunRecord) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """Test logits (N, K) and labels (N,) of a run."""
@@ -191,7 +230,7 @@ def read_record(folder: str | Path) -> RunRecord:
 
 
 def write_summary(comparison: Comparison, directory: str | Path) -> Path:
-    """Writes `directory/summary.json`: one row per run, one aggregate per label and alpha."""
+    """Writes `directory/summary.json`: one row per run, one aggregate per label and alpha, or per teacher."""
     return write_json(Path(directory) / SUMMARY_FILE, {
         "rows": [_row(run) for run in comparison.runs],
         "aggregate": [_aggregate(comparison, group) for group in comparison.groups],
@@ -217,7 +256,7 @@ def load_comparison(directory: str | Path) -> Comparison:
 
 
 def _row(run: RunRecord) -> dict[str, Any]:
-    about = {name: getattr(run, name) for name in ("label", "alpha", "num_virtual", "seed")}
+    about = {name: getattr(run, name) for name in ("label", "alpha", "num_virtual", "seed")} | _teacher_of(run)
     measured = {name: run.value(name) for name in (*SUMMARY_METRICS, *SUMMARY_TIMES)}
     rest = ("data", "model", "epochs", "parameters", "num_classes", "folder")
     return {**about, **measured, **run.metrics, **{name: getattr(run, name) for name in rest}}
@@ -225,7 +264,8 @@ def _row(run: RunRecord) -> dict[str, Any]:
 
 def _aggregate(comparison: Comparison, group: Group) -> dict[str, Any]:
     about = {"label": group.label, "alpha": group.alpha, "num_virtual": group.num_virtual}
-    summaries = {name: group.summary(name) for name in (*SUMMARY_METRICS, *SUMMARY_TIMES)}
+    measured = (*SUMMARY_METRICS, *SUMMARY_TIMES, *(TEACHER_METRICS if comparison.has_teachers else ()))
+    summaries = {name: group.summary(name) for name in measured}
     differences = {name: comparison.difference(group, name) for name in SUMMARY_METRICS}
     found = {
         name: {"mean": difference.mean, "low": difference.low, "high": difference.high}
@@ -234,10 +274,19 @@ def _aggregate(comparison: Comparison, group: Group) -> dict[str, Any]:
     }
     return {
         **about,
+        **_teacher_of(group.runs[0]),
         "seeds": len(group.runs),
         **{name: None if value is None else asdict(value) for name, value in summaries.items()},
-        "difference_from_one_hot": found or None,
+        "difference_from_no_teacher" if comparison.has_teachers else "difference_from_one_hot": found or None,
     }
+
+
+def _by_seed(runs: list[RunRecord]) -> tuple[RunRecord, ...]:
+    return tuple(sorted(runs, key=lambda run: run.seed))
+
+
+def _teacher_of(run: RunRecord) -> dict[str, str]:
+    return {} if run.teacher is None else {"teacher": run.teacher.name, "teacher_origin": run.teacher.origin}
 
 
 def _check_fields(kind: type[Any], value: Mapping[str, Any]) -> None:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from safetensors import SafetensorError
 from torch import nn
 
-from vsmooth.data import Batch, Batches, Dataset, ImageSet
-from vsmooth.evaluate import CleanMetrics, Predictions, evaluate_clean, predict
+from vsmooth.data import BatchSource, Dataset, Split, make_batches
+from vsmooth.evaluate import CleanMetrics, Predictions, evaluate_clean, gather_predictions, part_of, predict
 from vsmooth.experiments.record import PREDICTIONS_FILE, EpochRecord, RunRecord, write_record
 from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.teacher_record import TeacherRecord
 from vsmooth.train import CheckpointError, EpochLog, Trained, prefers_channels_last, save_weights
 
 WEIGHTS_FILE = "model.safetensors"
 PREDICTIONS = {"test": PREDICTIONS_FILE, "validation": "predictions-validation.npz"}
-_EVALUATION_BATCH = 500
+_SMALLEST_BATCH, _LARGEST_BATCH = 16, 500
+_PIXELS = _LARGEST_BATCH * 64 * 64  # of one channel in a batch
 
 
 def num_virtual_of(spec: RunSpec, dataset: Dataset) -> int:
@@ -26,46 +29,44 @@ def num_virtual_of(spec: RunSpec, dataset: Dataset) -> int:
     return spec.label.width(dataset.num_classes) - dataset.num_classes
 
 
-def evaluate_split(model: nn.Module, split: ImageSet) -> Predictions:
-    """One forward pass in fp32 over a split."""
-    device = next(model.parameters()).device
-    return predict(model, evaluation_batches(split, device))
+def evaluate_split(model: nn.Module, split: Split, accelerator: Accelerator, workers: int | None = None) -> Predictions:
+    """One forward pass in fp32 over a split, shared by all processes; each gets all predictions."""
+    part = split.subset(part_of(len(split), accelerator.process_index, accelerator.num_processes))
+    batches = evaluation_batches(part, accelerator.device, workers)
+    return gather_predictions(predict(model, batches.epoch(0)), accelerator)
 
 
-def evaluation_batches(split: ImageSet, device: torch.device) -> _Repeated:
-    """The images of a split in their order, to be iterated as often as wanted."""
-    batches = Batches(
+def evaluation_batches(split: Split, device: torch.device, workers: int | None = None) -> BatchSource:
+    """The images of a split in their order, unchanged (streamed ones resized and cropped)."""
+    _, height, width = split.image_shape
+    size = max(_SMALLEST_BATCH, min(_LARGEST_BATCH, _PIXELS // (height * width)))
+    return make_batches(
         split,
-        min(_EVALUATION_BATCH, len(split)),
+        min(size, len(split)),
         shuffle=False,
         drop_last=False,
         device=device,
         channels_last=prefers_channels_last(device),
+        workers=workers,
     )
-    return _Repeated(batches)
 
 
-class _Repeated:
-    """The one unshuffled epoch of ``batches``, as often as it is asked for."""
-
-    def __init__(self, batches: Batches) -> None:
-        self.batches = batches
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self.batches.epoch(0)
-
-
-def write_results(spec: RunSpec, dataset: Dataset, validation: ImageSet, trained: Trained, folder: Path) -> None:
-    """Evaluate, then write predictions, weights and, last, the record: a folder with a record is a finished run.
+def write_results(
+    spec: RunSpec,
+    dataset: Dataset,
+    trained: Trained,
+    predictions: dict[str, Predictions],
+    folder: Path,
+    teacher: TeacherRecord | None = None,
+    teacher_metrics: Mapping[str, float] | None = None,
+) -> None:
+    """Write predictions, weights and, last, the record: a folder with a record is a finished run.
 
     Raises:
         CheckpointError: the disk is full or the folder cannot be written; the run stays unfinished.
     """
-    predictions = {
-        name: evaluate_split(trained.model, split)
-        for name, split in (("test", dataset.test), ("validation", validation))
-    }
     record = _record(spec, dataset, trained, evaluate_clean(predictions["test"]))
+    record = replace(record, metrics={**record.metrics, **(teacher_metrics or {})}, teacher=teacher)
     try:
         for name, logits in predictions.items():
             logits.save(folder / PREDICTIONS[name])

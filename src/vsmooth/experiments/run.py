@@ -6,47 +6,40 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from accelerate import Accelerator
+from accelerate import PartialState
 from torch import nn
 
-from vsmooth.data import Batches, Dataset, ImageSet
-from vsmooth.evaluate import CleanMetrics, evaluate_clean, predict
+from vsmooth.data import Dataset
+from vsmooth.evaluate import CleanMetrics, evaluate_clean
+from vsmooth.experiments.build import build_network, build_trainer, place, training_splits
 from vsmooth.experiments.json_files import read_json, write_json
-from vsmooth.experiments.record import RECORD_FILE, RunRecord, read_record, write_record
-from vsmooth.experiments.results import (
-    PREDICTIONS,
-    WEIGHTS_FILE,
-    evaluate_split,
-    evaluation_batches,
-    finite_metrics,
-    num_virtual_of,
-    write_results,
-)
+from vsmooth.experiments.record import RECORD_FILE, TEACHER_METRICS, RunRecord, read_record, write_record
+from vsmooth.experiments.results import PREDICTIONS, WEIGHTS_FILE, evaluate_split, finite_metrics, write_results
 from vsmooth.experiments.spec import RunSpec
-from vsmooth.head import add_virtual_classes
-from vsmooth.labels import VirtualSmoothing
-from vsmooth.methods import Standard
-from vsmooth.models import build_model
-from vsmooth.train import (
-    Listener,
-    Trained,
-    Trainer,
-    load_weights,
-    make_accelerator,
-    prefers_channels_last,
-    read_weights,
-)
+from vsmooth.experiments.teaching import Lesson, TeacherSource
+from vsmooth.train import Execution, Listener, load_weights, make_accelerator, read_weights, tracked
 
 SPEC_FILE = "spec.json"
 _CHECKPOINTS = "checkpoints"
 
 
-def run_experiment(spec: RunSpec, dataset: Dataset, root: Path, listener: Listener | None = None) -> RunRecord:
+def run_experiment(
+    spec: RunSpec,
+    dataset: Dataset,
+    root: Path,
+    listener: Listener | None = None,
+    execution: Execution | None = None,
+    teacher: TeacherSource | None = None,
+) -> RunRecord:
     """Train and evaluate ``spec`` in ``root / spec.folder``; a finished run is read back, an unfinished one resumed.
 
+    Under ``torchrun`` or ``accelerate launch`` every process calls this, and ``root`` must be a folder that all of
+    them see; the first one writes. ``execution`` says how, not what: it does not change the folder. ``teacher`` is the
+    one whose fingerprint ``spec.distillation`` has.
+
     Raises:
-        ValueError: the folder belongs to another experiment or other data, or the folder cannot be written.
+        ValueError: the folder belongs to another experiment or other data, or the folder cannot be written; there is
+            no teacher where the spec has one, or another.
         TrainingDivergedError, Interrupted: as :meth:`Trainer.train`.
         CheckpointError: a checkpoint or the results could not be written.
     """
@@ -55,40 +48,65 @@ def run_experiment(spec: RunSpec, dataset: Dataset, root: Path, listener: Listen
     if claimed:
         dataset_fits(folder, spec, dataset)
     if not (claimed and (folder / RECORD_FILE).is_file()):
-        _train_and_write(spec, dataset, folder, listener)
-    shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)  # the record is written: nothing is left to resume
+        _train_and_write(spec, dataset, folder, listener or Listener(), execution or Execution(), teacher)
+    if PartialState().is_main_process:
+        shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)  # the record is written: nothing is left to resume
     return read_record(folder)
 
 
-def _train_and_write(spec: RunSpec, dataset: Dataset, folder: Path, listener: Listener | None) -> None:
+def _train_and_write(
+    spec: RunSpec,
+    dataset: Dataset,
+    folder: Path,
+    listener: Listener,
+    execution: Execution,
+    teacher: TeacherSource | None,
+) -> None:
+    if (teacher is None) != (spec.distillation is None):
+        raise ValueError("a teacher and a spec with distillation go together; one of them is missing")
     accelerator = make_accelerator(
-        spec.precision, accumulate=spec.optimization.accumulate, compile_model=spec.compile_model
+        spec.precision,
+        accumulate=spec.optimization.accumulate,
+        compile_model=spec.compile_model,
+        track=execution.track,
+        logs=folder.parent / "logs",
     )
     train, validation = training_splits(spec, dataset)
-    batches = _training_batches(spec, train, accelerator)
-    torch.manual_seed(spec.seed)
-    model = _place(build_network(spec, dataset), accelerator.device)
-    _claim_folder(folder, spec, dataset)  # only now: a spec that cannot be built leaves no folder
-    trained = _train(spec, dataset, model, batches, validation, accelerator, folder, listener)
+
+    def evaluate(network: nn.Module) -> dict[str, float]:
+        metrics = evaluate_clean(evaluate_split(network, validation, accelerator, execution.workers))
+        return {name: getattr(metrics, name) for name in ("accuracy", "nll", "ece", "mean_confidence")}
+
+    lesson = None if teacher is None else Lesson(spec, dataset, teacher, accelerator, execution.workers)
+    method = None if lesson is None else lesson.method()
+    trainer = build_trainer(
+        spec,
+        dataset,
+        train,
+        accelerator,
+        execution,
+        evaluate=evaluate,
+        checkpoints=folder / _CHECKPOINTS,
+        listener=listener,
+        method=method,
+    )
     if accelerator.is_main_process:
-        write_results(spec, dataset, validation, trained, folder)
+        _claim_folder(folder, spec, dataset)  # only now: a spec that cannot be built leaves no folder
     accelerator.wait_for_everyone()
-
-
-def training_splits(spec: RunSpec, dataset: Dataset) -> tuple[ImageSet, ImageSet]:
-    """Train and validation split; both are cut from the data set's train split, by ``split_seed`` alone."""
-    limited = dataset if spec.train_limit is None else dataset.limited(spec.train_limit)
-    return limited.split_validation(spec.validation_fraction, spec.split_seed)
-
-
-def build_network(spec: RunSpec, dataset: Dataset) -> nn.Module:
-    """The untrained network of ``spec``, with virtual classes if its label wants them."""
-    mean, std = dataset.channel_statistics()
-    channels, height, width = dataset.image_shape
-    model = build_model(spec.model, dataset.num_classes, channels, mean, std, (height, width))
-    if isinstance(spec.label, VirtualSmoothing):
-        return add_virtual_classes(model, num_virtual_of(spec, dataset))
-    return model
+    if lesson is not None and method is not None:
+        lesson.introduce(listener.on_message)
+        trainer.method = lesson.cached(method, train, folder.parent, listener.on_message)
+    with tracked(accelerator, listener, folder, spec.to_json()) as trainer.listener:
+        trained = trainer.train()
+    splits = {"test": dataset.test, "validation": validation}
+    predictions = {
+        name: evaluate_split(trained.model, split, accelerator, execution.workers) for name, split in splits.items()
+    }
+    taught = None if lesson is None else lesson.metrics(predictions["test"])
+    if accelerator.is_main_process:
+        record = None if teacher is None else teacher.record
+        write_results(spec, dataset, trained, predictions, folder, record, taught)
+    accelerator.wait_for_everyone()
 
 
 def read_spec(folder: Path) -> RunSpec:
@@ -130,11 +148,15 @@ def evaluate_run(folder: Path, dataset: Dataset) -> CleanMetrics:
         raise ValueError(f"the run in {folder} is not finished: run the command that began it again")
     record = read_record(folder)
     dataset_fits(folder, spec, dataset)
-    model = _place(load_run(folder, dataset), make_accelerator(spec.precision).device)
-    predictions = evaluate_split(model, dataset.test)
-    predictions.save(folder / PREDICTIONS["test"])
+    accelerator = make_accelerator(spec.precision)
+    model = place(load_run(folder, dataset), accelerator.device)
+    predictions = evaluate_split(model, dataset.test, accelerator)
     metrics = evaluate_clean(predictions)
-    write_record(replace(record, metrics=finite_metrics(metrics)), folder)
+    if accelerator.is_main_process:
+        predictions.save(folder / PREDICTIONS["test"])
+        taught = {name: value for name, value in record.metrics.items() if name in TEACHER_METRICS}
+        write_record(replace(record, metrics={**finite_metrics(metrics), **taught}), folder)
+    accelerator.wait_for_everyone()
     return metrics
 
 
@@ -155,54 +177,3 @@ def _claim_folder(folder: Path, spec: RunSpec, dataset: Dataset) -> None:
         write_json(folder / SPEC_FILE, {"spec": spec.to_json(), "data_fingerprint": dataset.fingerprint})
     except OSError as error:
         raise ValueError(f"cannot write to the output folder {folder}: {error.strerror or error}") from error
-
-
-def _place(model: nn.Module, device: torch.device) -> nn.Module:
-    if prefers_channels_last(device):
-        return model.to(device).to(memory_format=torch.channels_last)
-    return model.to(device)
-
-
-def _training_batches(spec: RunSpec, train: ImageSet, accelerator: Accelerator) -> Batches:
-    return Batches(
-        train,
-        spec.batch_size,
-        augmentation=spec.augmentation,
-        shuffle=True,
-        seed=spec.seed,
-        drop_last=True,
-        device=accelerator.device,
-        rank=accelerator.process_index,
-        world_size=accelerator.num_processes,
-        channels_last=prefers_channels_last(accelerator.device),
-    )
-
-
-def _train(
-    spec: RunSpec,
-    dataset: Dataset,
-    model: nn.Module,
-    batches: Batches,
-    validation: ImageSet,
-    accelerator: Accelerator,
-    folder: Path,
-    listener: Listener | None,
-) -> Trained:
-    held_out = evaluation_batches(validation, accelerator.device)
-
-    def evaluate(network: nn.Module) -> dict[str, float]:
-        metrics = evaluate_clean(predict(network, held_out))
-        return {name: getattr(metrics, name) for name in ("accuracy", "nll", "ece", "mean_confidence")}
-
-    trainer = Trainer(
-        Standard(spec.label, dataset.num_classes),
-        model,
-        batches,
-        evaluate,
-        accelerator,
-        epochs=spec.epochs,
-        optimization=spec.optimization,
-        checkpoints=folder / _CHECKPOINTS,
-        listener=listener,
-    )
-    return trainer.train()

@@ -1,4 +1,4 @@
-"""Losses: cross entropy against smoothed labels."""
+"""Losses: cross entropy against smoothed labels, divergence from other logits."""
 
 from vsmooth.losses.cross_entropy import (
     Reduction,
@@ -7,11 +7,17 @@ from vsmooth.losses.cross_entropy import (
     smoothed_cross_entropy,
     virtual_smoothing_loss,
 )
+from vsmooth.losses.divergence import Divergence, DivergenceKind, decoupled_divergence, kl_divergence, standardise
 
 __all__ = [
+    "Divergence",
+    "DivergenceKind",
     "Reduction",
     "SmoothedCrossEntropy",
     "VirtualSmoothingLoss",
+    "decoupled_divergence",
+    "kl_divergence",
     "smoothed_cross_entropy",
+    "standardise",
     "virtual_smoothing_loss",
 ]

@@ -2,23 +2,108 @@
 
 from __future__ import annotations
 
+from vsmooth.metrics.binning import ReliabilityBins, reliability_bins
+from vsmooth.metrics.bootstrap import CALIBRATION_METRICS, BootstrapInterval, bootstrap_intervals
 from vsmooth.metrics.calibration import (
-    ReliabilityBins,
+    ConfidenceGaps,
     adaptive_calibration_error,
     classwise_calibration_error,
+    confidence_gaps,
+    debiased_calibration_error,
     expected_calibration_error,
-    reliability_bins,
 )
+from vsmooth.metrics.decomposition import BrierDecomposition, brier_decomposition
+from vsmooth.metrics.fidelity import Fidelity, fidelity
+from vsmooth.metrics.geometry import ClusterShape, cluster_shape, distance_variation, linear_cka
+from vsmooth.metrics.human_labels import (
+    human_confusion,
+    human_distributions,
+    human_divergence,
+    image_rank_correlation,
+    pair_rank_correlation,
+)
+from vsmooth.metrics.normalised import normalised_label_smoothing_probabilities
+from vsmooth.metrics.plane import Plane, between_share, choose_classes, plane_basis
+from vsmooth.metrics.resampling import bootstrap_statistic, excludes_zero
+from vsmooth.metrics.saliency import MapOverlap, map_overlap, saliency
 from vsmooth.metrics.scores import accuracy, brier_score, negative_log_likelihood, top_k_accuracy
+from vsmooth.metrics.similarity import (
+    LogitSpread,
+    class_similarity,
+    mean_confusion,
+    pair_values,
+    template_cosine,
+    wrong_logit_spread,
+)
+from vsmooth.metrics.temperature import TemperatureFit, TemperatureScaled, fit_temperature
+from vsmooth.metrics.vector_scaling import VectorScalingFit, fit_vector_scaling
+from vsmooth.metrics.virtual_mass import (
+    TemplateDistances,
+    VirtualDiagnostics,
+    mass_verdict,
+    template_distances,
+    virtual_diagnostics,
+    virtual_entropy,
+    virtual_mass,
+    virtual_top,
+)
 
 __all__ = [
+    "CALIBRATION_METRICS",
+    "BootstrapInterval",
+    "BrierDecomposition",
+    "ClusterShape",
+    "ConfidenceGaps",
+    "Fidelity",
+    "LogitSpread",
+    "MapOverlap",
+    "Plane",
     "ReliabilityBins",
+    "TemperatureFit",
+    "TemperatureScaled",
+    "TemplateDistances",
+    "VectorScalingFit",
+    "VirtualDiagnostics",
     "accuracy",
     "adaptive_calibration_error",
+    "between_share",
+    "bootstrap_intervals",
+    "bootstrap_statistic",
+    "brier_decomposition",
     "brier_score",
+    "choose_classes",
+    "class_similarity",
     "classwise_calibration_error",
+    "cluster_shape",
+    "confidence_gaps",
+    "debiased_calibration_error",
+    "distance_variation",
+    "excludes_zero",
     "expected_calibration_error",
+    "fidelity",
+    "fit_temperature",
+    "fit_vector_scaling",
+    "human_confusion",
+    "human_distributions",
+    "human_divergence",
+    "image_rank_correlation",
+    "linear_cka",
+    "map_overlap",
+    "mass_verdict",
+    "mean_confusion",
     "negative_log_likelihood",
+    "normalised_label_smoothing_probabilities",
+    "pair_rank_correlation",
+    "pair_values",
+    "plane_basis",
     "reliability_bins",
+    "saliency",
+    "template_cosine",
+    "template_distances",
     "top_k_accuracy",
+    "virtual_diagnostics",
+    "virtual_entropy",
+    "virtual_mass",
+    "virtual_top",
+    "wrong_logit_spread",
 ]

@@ -6,37 +6,18 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from vsmooth.metrics.inputs import check_bins, check_predictions
-
-
-@dataclass(frozen=True, eq=False)
-class ReliabilityBins:
-    """A reliability diagram: B equal-width bins (lo, hi] of the confidence; NaN where a bin is empty."""
-
-    edges: Tensor  # (B+1,) float64 from 0 to 1
-    counts: Tensor  # (B,) int64 samples
-    accuracy: Tensor  # (B,) float64
-    confidence: Tensor  # (B,) float64 mean
+from vsmooth.metrics.inputs import check_bins
+from vsmooth.metrics.weighted import WeightedPredictions, unit_weights
 
 
-def reliability_bins(probabilities: Tensor, labels: Tensor, bins: int = 15) -> ReliabilityBins:
-    """Samples, accuracy and mean confidence in each equal-width bin of the top probability.
+@dataclass(frozen=True)
+class ConfidenceGaps:
+    """The two parts of the ECE: their sum is the ECE, their difference mean confidence minus accuracy."""
 
-    Bin b holds b/B < max_k p_nk <= (b+1)/B; the first also holds 0. probabilities (N, K), labels (N,).
-    ValueError for inputs that are not probabilities and labels, and for bins < 1.
-    """
-    check_bins(bins)
-    confidence, correct = _top_label(*check_predictions(probabilities, labels))
-    edges = _equal_width_edges(bins, confidence.device)
-    index = _equal_width_index(confidence, edges)
-    counts = torch.bincount(index, minlength=bins)
-    return ReliabilityBins(
-        edges=edges,
-        counts=counts,
-        accuracy=torch.bincount(index, weights=correct, minlength=bins) / counts,
-        confidence=torch.bincount(index, weights=confidence, minlength=bins) / counts,
-    )
+    over: float
+    under: float
 
 
 def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
@@ -47,9 +28,28 @@ def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int 
     only as N grows, because each bin adds its sampling noise of about sqrt(acc (1 - acc) / n_b). Source:
     Naeini et al. (2015); Guo et al. (2017), Eq. 3.
     """
-    diagram = reliability_bins(probabilities, labels, bins)
-    gaps = (diagram.accuracy - diagram.confidence).abs().nan_to_num(0.0)
-    return float((diagram.counts * gaps).sum() / diagram.counts.sum())
+    return float(weighted_ece(unit_weights(probabilities, labels), bins))
+
+
+def confidence_gaps(probabilities: Tensor, labels: Tensor, bins: int = 15) -> ConfidenceGaps:
+    """Over- and under-confidence: the ECE's bins whose confidence is above their accuracy, and those below.
+
+    `over = sum_b n_b / N max(conf_b - acc_b, 0)`, `under = sum_b n_b / N max(acc_b - conf_b, 0)`, each in
+    [0, 1]. Both hold sampling noise: a calibrated source has about half of its ECE in each.
+    """
+    sample = unit_weights(probabilities, labels)
+    return ConfidenceGaps(float(weighted_over(sample, bins)), float(weighted_under(sample, bins)))
+
+
+def debiased_calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
+    """Root mean square calibration error without the sampling noise that binning adds.
+
+    `sqrt(max(0, sum_b n_b / N [(acc_b - conf_b)^2 - acc_b (1 - acc_b) / (n_b - 1)]))`, bins as in the ECE; a
+    bin with one sample counts 0. The sum is an unbiased estimate of the binned squared error where every bin
+    holds two samples or more, and 0 for about half of the samples of a calibrated source; the root is an L2
+    error, which without noise is never below the ECE. Source: Kumar, Liang and Ma (2019), Sec. 5.
+    """
+    return float(weighted_debiased(unit_weights(probabilities, labels), bins))
 
 
 def adaptive_calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
@@ -60,14 +60,7 @@ def adaptive_calibration_error(probabilities: Tensor, labels: Tensor, bins: int 
     nor a cut through them matters. Limits: a constant confidence gives |accuracy - confidence|; N bins or
     more give one sample to each. Source: Nguyen and O'Connor (2015); Mukhoti et al. (2020), Sec. 3.
     """
-    check_bins(bins)
-    confidence, correct = _top_label(*check_predictions(probabilities, labels))
-    confidence, order = confidence.sort()
-    values, group, sizes = torch.unique_consecutive(confidence, return_inverse=True, return_counts=True)
-    shared_accuracy = torch.bincount(group, weights=correct[order]) / sizes
-    gaps = (shared_accuracy - values)[group]
-    runs = gaps.tensor_split(min(bins, len(gaps)))
-    return sum(abs(float(run.sum())) for run in runs) / len(gaps)
+    return float(weighted_adaptive(unit_weights(probabilities, labels), bins))
 
 
 def classwise_calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
@@ -77,26 +70,63 @@ def classwise_calibration_error(probabilities: Tensor, labels: Tensor, bins: int
     Shrinks with K, as most probabilities are near 0: compare only at equal K. Source: Kull et al. (2019), Eq.
     3.
     """
+    return float(weighted_classwise(unit_weights(probabilities, labels), bins))
+
+
+def weighted_ece(sample: WeightedPredictions, bins: int = 15) -> Tensor:
+    """`expected_calibration_error` under each weighting, (R,)."""
+    return _gaps(sample, bins).abs().sum(0)
+
+
+def weighted_over(sample: WeightedPredictions, bins: int = 15) -> Tensor:
+    """`confidence_gaps(...).over` under each weighting, (R,)."""
+    return _gaps(sample, bins).clamp(min=0).sum(0)
+
+
+def weighted_under(sample: WeightedPredictions, bins: int = 15) -> Tensor:
+    """`confidence_gaps(...).under` under each weighting, (R,)."""
+    return (-_gaps(sample, bins)).clamp(min=0).sum(0)
+
+
+def weighted_debiased(sample: WeightedPredictions, bins: int = 15) -> Tensor:
+    """`debiased_calibration_error` under each weighting, (R,)."""
+    sums = sample.top_label(bins)
+    accuracy = sums.events / sums.counts
+    gap = (sums.scores - sums.events) / sums.counts
+    errors = gap.square() - accuracy * (1 - accuracy) / (sums.counts - 1)
+    kept = (sums.counts * errors).where(sums.counts > 1, 0.0)
+    return (kept.sum(0) / sample.total).clamp(min=0).sqrt()
+
+
+def weighted_adaptive(sample: WeightedPredictions, bins: int = 15) -> Tensor:
+    """`adaptive_calibration_error` under each weighting, (R,): each weighting cuts its own bins."""
     check_bins(bins)
-    probabilities, labels = check_predictions(probabilities, labels)
-    num_samples, num_classes = probabilities.shape
-    offsets = bins * torch.arange(num_classes, device=labels.device)
-    index = _equal_width_index(probabilities, _equal_width_edges(bins, labels.device)) + offsets
-    gaps = torch.bincount(index.flatten(), weights=probabilities.flatten(), minlength=bins * num_classes)
-    labelled = index.gather(1, labels[:, None]).squeeze(1)
-    gaps -= torch.bincount(labelled, minlength=bins * num_classes)
-    return float(gaps.abs().sum() / (num_samples * num_classes))
+    ranking = sample.predictions.ranking
+    weights = sample.weights[ranking.order].T.contiguous()
+    # By position in the weighted ranking, the running sum of the gaps is linear within a group of ties.
+    positions = pad(weights.cumsum(1)[:, ranking.ends], (1, 0))
+    gaps = pad((weights * ranking.gaps).cumsum(1)[:, ranking.ends], (1, 0))
+    cuts = _even_cuts(sample.total, bins)
+    group = torch.searchsorted(positions, cuts)  # the group that a cut falls in, never an empty one
+    start, end = positions.gather(1, group - 1), positions.gather(1, group)
+    before = gaps.gather(1, group - 1)
+    running = before + (gaps.gather(1, group) - before) * (cuts - start) / (end - start)
+    return pad(running, (1, 0)).diff(dim=1).abs().sum(1) / sample.total
 
 
-def _top_label(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    confidence, predicted = probabilities.max(1)
-    return confidence, (predicted == labels).double()
+def weighted_classwise(sample: WeightedPredictions, bins: int = 15) -> Tensor:
+    """`classwise_calibration_error` under each weighting, (R,)."""
+    sums = sample.classes(bins)
+    return (sums.scores - sums.events).abs().sum((0, 1)) / (sample.total * sums.counts.shape[1])
 
 
-def _equal_width_edges(bins: int, device: torch.device) -> Tensor:
-    # Division rounds each edge correctly, so a confidence of 0.3 equals the edge 3/10; linspace does not.
-    return torch.arange(bins + 1, dtype=torch.float64, device=device) / bins
+def _gaps(sample: WeightedPredictions, bins: int) -> Tensor:
+    sums = sample.top_label(bins)
+    return (sums.scores - sums.events) / sample.total
 
 
-def _equal_width_index(values: Tensor, edges: Tensor) -> Tensor:
-    return torch.bucketize(values, edges[1:-1].contiguous())
+def _even_cuts(total: Tensor, bins: int) -> Tensor:
+    """Where each of B runs ends, (R, B), when a total weight (R,) is cut into runs that differ by one at most."""
+    runs = torch.arange(1, bins + 1, device=total.device, dtype=total.dtype)
+    size, rest = total.div(bins, rounding_mode="floor")[:, None], total.remainder(bins)[:, None]
+    return runs * size + torch.minimum(runs, rest)

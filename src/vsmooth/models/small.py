@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vsmooth.models.resnet_cifar import CifarResNet, ZeroPadShortcut
+from vsmooth.models.resnet_cifar import CifarResNet, narrow_resnet
 
 
 def small(num_classes: int, in_channels: int = 1) -> CifarResNet:
@@ -12,4 +12,4 @@ def small(num_classes: int, in_channels: int = 1) -> CifarResNet:
     BatchNorm 2 * (3 * 16 + 2 * 32 + 2 * 64) = 480; classifier 650. Blocks of He et al. (2016), Sec. 4.2, with
     option A shortcuts.
     """
-    return CifarResNet(num_classes, in_channels, (1, 1, 1), (16, 32, 64), ZeroPadShortcut, stem_stride=2)
+    return narrow_resnet(8, num_classes, in_channels, stem_stride=2)

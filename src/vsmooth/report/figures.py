@@ -66,7 +66,8 @@ class Cloud:
 
 
 @contextmanager
-def _figure(width: float, height: float, **grid: Any) -> Iterator[tuple[Figure, Any]]:
+def new_figure(width: float, height: float, **grid: Any) -> Iterator[tuple[Figure, Any]]:
+    """A figure of so many inches in the style of the page, and its axes."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -83,7 +84,7 @@ def reliability_diagram(name: str, bins: Bins, style: Style, note: str = "") -> 
     strength = np.where(bins.counts < FEW_SAMPLES, 0.35, 1.0)[bins.counts > 0]
     full = bins.counts > 0
     ratios = {"height_ratios": [3.4, 1]}
-    with _figure(3.4, 3.9, nrows=2, sharex=True, gridspec_kw=ratios) as (figure, (top, bottom)):
+    with new_figure(3.4, 3.9, nrows=2, sharex=True, gridspec_kw=ratios) as (figure, (top, bottom)):
         accuracy, confidence = bins.accuracy[full], bins.confidence[full]
         bars = top.bar(centres[full], accuracy, width[full] * 0.92, color=style.colour)
         gaps = top.bar(centres[full], confidence - accuracy, width[full] * 0.92, bottom=accuracy,
@@ -93,7 +94,7 @@ def reliability_diagram(name: str, bins: Bins, style: Style, note: str = "") -> 
             gap.set_alpha(alpha)
         top.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=(0, (4, 3)))
         top.set(xlim=(0, 1), ylim=(0, 1), ylabel="Accuracy in the bin")
-        _titles(top, name, [(0.0, note, INK)])
+        set_titles(top, name, [(0.0, note, INK)])
         bottom.bar(centres, bins.counts / max(bins.counts.sum(), 1), width * 0.92, color="#8a8a8a")
         bottom.set(xlabel="Confidence of the prediction", ylabel="Samples")
         bottom.yaxis.set_major_formatter(PercentFormatter(1, 0))
@@ -101,7 +102,8 @@ def reliability_diagram(name: str, bins: Bins, style: Style, note: str = "") -> 
     return figure
 
 
-def _titles(axes: Axes, name: str, notes: Sequence[tuple[float, str, str]]) -> None:
+def set_titles(axes: Axes, name: str, notes: Sequence[tuple[float, str, str]]) -> None:
+    """The name of a panel, and below it notes of (place from left to right, text, colour)."""
     lines = 1 + max(text.count("\n") for _, text, _ in notes)
     axes.set_title(name, pad=6 + 12 * lines)
     for x, text, colour in notes:
@@ -129,7 +131,7 @@ def confidence_histogram(name: str, found: Outcomes, tallest: float | None = Non
 
     edges, limit = np.linspace(0, 1, HISTOGRAM_BINS + 1), 1.05 * (tallest or tallest_share(found))
     right, wrong = int(found.correct.sum()), int((~found.correct).sum())
-    with _figure(3.4, 2.9) as (figure, axes):
+    with new_figure(3.4, 2.9) as (figure, axes):
         up, down = _shares(found)
         for shares, colour, hatch in ((up, CORRECT, ""), (-down, WRONG, "///")):
             axes.bar(edges[:-1], shares, 0.92 / HISTOGRAM_BINS, align="edge", color=colour, hatch=hatch,
@@ -138,14 +140,14 @@ def confidence_histogram(name: str, found: Outcomes, tallest: float | None = Non
         axes.set(xlim=(0, 1), ylim=(-limit, limit), xlabel="Confidence of the prediction",
                  ylabel="Share of its kind")
         counts = (0.0, f"▲ right: {right:,}", CORRECT_TEXT), (0.42, f"▼ wrong: {wrong:,}", WRONG_TEXT)
-        _titles(axes, name, counts)
+        set_titles(axes, name, counts)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):.0%}"))
     return figure
 
 
 def accuracy_against_ece(clouds: Sequence[Cloud]) -> Figure:
     """A small point per seed and a large one for the mean; accuracy in percent, ECE as a fraction."""
-    with _figure(4.6, 3.4) as (figure, axes):
+    with new_figure(4.6, 3.4) as (figure, axes):
         for cloud in clouds:
             colour, marker = cloud.style.colour, cloud.style.marker
             axes.scatter(cloud.x, cloud.y, s=22, marker=marker, facecolor=mix_with_white(colour, 0.5),
@@ -176,7 +178,7 @@ def _label_means(figure: Figure, axes: Axes, clouds: Sequence[Cloud]) -> None:
 def training_curves(curves: Sequence[Curve], ylabel: str, percent: bool = False) -> Figure:
     """Mean over the seeds by epoch, their range shaded, each line named at its end."""
     factor = 100 if percent else 1
-    with _figure(4.2, 3.2) as (figure, axes):
+    with new_figure(4.2, 3.2) as (figure, axes):
         for curve in curves:
             epochs = np.arange(1, curve.values.shape[1] + 1)
             values = curve.values * factor

@@ -120,7 +120,7 @@ def _glossary() -> str:
     )
 
 
-def _figure(svg: str, kind: str = "") -> str:
+def new_figure(svg: str, kind: str = "") -> str:
     return f'<figure class="{kind}">{svg}</figure>' if kind else f"<figure>{svg}</figure>"
 
 
@@ -128,7 +128,7 @@ def _reliability(comparison: Comparison, outcomes: Sequence[Outcomes], looks: Se
     panels = []
     for i, (group, found, look) in enumerate(zip(comparison.groups, outcomes, looks, strict=True)):
         figure = figures.reliability_diagram(group.name, reliability_bins(found), look, _panel_note(group))
-        panels.append(_figure(figures.to_svg(figure, f"Reliability diagram of {group.name}", f"r{i}")))
+        panels.append(new_figure(figures.to_svg(figure, f"Reliability diagram of {group.name}", f"r{i}")))
     text = (
         "Predictions are sorted by stated confidence into 15 bins; a bar is the share of them that is "
         "right. On the dashed line confidence equals accuracy. Red hatching is the gap: bars below the "
@@ -153,7 +153,7 @@ def _histograms(comparison: Comparison, outcomes: Sequence[Outcomes]) -> str:
     panels = []
     for i, (group, found) in enumerate(zip(comparison.groups, outcomes, strict=True)):
         figure = figures.confidence_histogram(group.name, found, limit)
-        panels.append(_figure(figures.to_svg(figure, f"Confidence histogram of {group.name}", f"h{i}")))
+        panels.append(new_figure(figures.to_svg(figure, f"Confidence histogram of {group.name}", f"h{i}")))
     text = (
         "Upwards: predictions that are right; downwards, hatched: predictions that are wrong; each as a "
         "share of its own kind. A useful confidence is high above the line and low below it."
@@ -172,7 +172,7 @@ def _scatter(comparison: Comparison, looks: Sequence[Style]) -> str:
         return ""
     svg = figures.to_svg(figures.accuracy_against_ece(clouds), "Test accuracy against ECE", "s")
     text = "Up and to the left is better. Small points are single seeds, large ones their mean."
-    return _paragraph(text) + _figure(svg, "wide")
+    return _paragraph(text) + new_figure(svg, "wide")
 
 
 def _curves(comparison: Comparison, looks: Sequence[Style]) -> str:
@@ -185,7 +185,7 @@ def _curves(comparison: Comparison, looks: Sequence[Style]) -> str:
         ]
         if curves:
             figure = figures.training_curves(curves, title, percent)
-            panels.append(_figure(figures.to_svg(figure, f"{title} by epoch", f"c{i}")))
+            panels.append(new_figure(figures.to_svg(figure, f"{title} by epoch", f"c{i}")))
     if not panels:
         return ""
     text = (

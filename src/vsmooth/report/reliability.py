@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from vsmooth.experiments.record import Comparison, RunRecord
+from vsmooth.metrics.binning import bin_outcomes, equal_width_index
 
 BINS = 15
 Floats = npt.NDArray[np.float64]
@@ -26,12 +28,18 @@ class Outcomes:
 
 @dataclass(frozen=True, eq=False)
 class Bins:
-    """Equal-width bins (lo, hi] of confidence: counts, accuracy and mean confidence (NaN where empty)."""
+    """Equal-width bins (lo, hi] of confidence: counts, accuracy and mean confidence (NaN where empty).
+
+    `low` and `high` are the ends of the accuracy's interval, which takes the outcomes for independent: those
+    of several runs on the same images, pooled, are not.
+    """
 
     edges: Floats
     counts: npt.NDArray[np.int64]
     accuracy: Floats
     confidence: Floats
+    low: Floats
+    high: Floats
 
 
 def outcomes(logits: npt.ArrayLike, labels: npt.ArrayLike) -> Outcomes:
@@ -57,15 +65,12 @@ def pool(found: Sequence[Outcomes]) -> Outcomes:
 
 def bin_index(confidence: Floats, bins: int = BINS) -> npt.NDArray[np.int64]:
     """The bin (lo, hi] of each confidence; confidence 0 belongs to the first bin."""
-    edges = np.linspace(0.0, 1.0, bins + 1)
-    return np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
+    found: npt.NDArray[np.int64] = equal_width_index(torch.from_numpy(confidence), bins).numpy()
+    return found
 
 
-def reliability_bins(found: Outcomes, bins: int = BINS) -> Bins:
-    """Accuracy and mean confidence by equal-width bin."""
-    index = bin_index(found.confidence, bins)
-    counts = np.bincount(index, minlength=bins)
-    with np.errstate(invalid="ignore"):
-        accuracy = np.bincount(index, found.correct, bins) / counts
-        confidence = np.bincount(index, found.confidence, bins) / counts
-    return Bins(np.linspace(0.0, 1.0, bins + 1), counts, accuracy, confidence)
+def reliability_bins(found: Outcomes, bins: int = BINS, level: float = 0.95) -> Bins:
+    """Accuracy with its Wilson interval and mean confidence by equal-width bin; see `vsmooth.metrics`."""
+    confidence, correct = torch.from_numpy(found.confidence), torch.from_numpy(found.correct).double()
+    binned = bin_outcomes(confidence, correct, bins, level)
+    return Bins(*(getattr(binned, field.name).numpy() for field in fields(Bins)))

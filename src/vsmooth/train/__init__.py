@@ -1,19 +1,24 @@
 """Training: loop, optimization, checkpoints."""
 
 from vsmooth.train.checkpoint import CheckpointError, load_weights, read_weights, save_weights
+from vsmooth.train.execution import Execution, Tracker
 from vsmooth.train.hardware import Precision, best_precision, make_accelerator, prefers_channels_last
 from vsmooth.train.interrupt import Interrupted
 from vsmooth.train.listener import EpochLog, Listener
 from vsmooth.train.loop import Trained, Trainer, TrainingDivergedError
 from vsmooth.train.optim import Optimization
+from vsmooth.train.processes import synchronise_batchnorm
+from vsmooth.train.tracking import tracked
 
 __all__ = [
     "CheckpointError",
     "EpochLog",
+    "Execution",
     "Interrupted",
     "Listener",
     "Optimization",
     "Precision",
+    "Tracker",
     "Trained",
     "Trainer",
     "TrainingDivergedError",
@@ -23,4 +28,6 @@ __all__ = [
     "prefers_channels_last",
     "read_weights",
     "save_weights",
+    "synchronise_batchnorm",
+    "tracked",
 ]

@@ -17,9 +17,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vsmooth.atomic import replacing
+from vsmooth.train.processes import sharded_like
 
-_KEPT = 2
-_FORMAT = 1
+_FORMAT = 2
 
 
 class CheckpointError(RuntimeError):
@@ -28,15 +28,15 @@ class CheckpointError(RuntimeError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Tensors by group ("model", "optimizer", "rng", ...) and plain values at one step."""
+    """Tensors by group ("model", "optimizer", ...) and plain values at one step."""
 
     step: int
     tensors: dict[str, dict[str, Tensor]]
     values: dict[str, Any] = field(default_factory=dict)
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write ``folder/step-N`` whole or not at all, then drop all but the newest two.
+def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> None:
+    """Write ``folder/step-N`` whole or not at all, then drop all but the newest ``keep``.
 
     Raises:
         CheckpointError: the disk is full or the folder cannot be written; earlier checkpoints are left as they were.
@@ -65,7 +65,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         ) from error
     # Later ones were passed over as damaged when this run resumed; kept, they would push out the sound ones.
     later = [path for path in _steps(folder) if _step_of(path) > checkpoint.step]
-    for path in later + _steps(folder)[len(later) + _KEPT :]:
+    for path in later + _steps(folder)[len(later) + keep :]:
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -102,7 +102,7 @@ def load_weights(model: nn.Module, tensors: dict[str, Tensor], origin: str | Pat
     ]
     if problems:
         raise CheckpointError(f"{origin} does not fit this model: {'; '.join(problems)}; it is of another architecture")
-    model.load_state_dict(tensors)
+    model.load_state_dict({name: sharded_like(tensors[name], reference) for name, reference in own.items()})
 
 
 def save_weights(path: Path, tensors: dict[str, Tensor]) -> str:
@@ -135,10 +135,11 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Undo :func:`optimizer_tensors`; hyper-parameters stay as the optimizer was built."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
+        state.setdefault(int(index), {})[name] = sharded_like(value, parameters[int(index)])
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, get_args
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+
+from vsmooth.train.execution import Tracker
+from vsmooth.train.tracking import check_tracker
 
 Precision = Literal["bf16", "fp32"]
 
@@ -21,10 +25,25 @@ def best_precision() -> Precision:
     return "bf16" if capability.get("avx512_bf16") or capability.get("amx_bf16") else "fp32"
 
 
-def make_accelerator(precision: Precision, *, accumulate: int = 1, compile_model: bool = False) -> Accelerator:
-    """An ``Accelerator`` for one run; several runs of one process may differ in precision."""
+def make_accelerator(
+    precision: Precision,
+    *,
+    accumulate: int = 1,
+    compile_model: bool = False,
+    track: Tracker | None = None,
+    logs: Path | None = None,
+) -> Accelerator:
+    """An ``Accelerator`` for one run; several runs of one process may differ in precision.
+
+    ``track`` names where its numbers go; TensorBoard writes them under ``logs``.
+
+    Raises:
+        ModuleNotFoundError: the tracker's package is not installed.
+    """
     if precision not in get_args(Precision):
         raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision}")
+    if track is not None:
+        check_tracker(track)
     # Accelerate keeps the first run's precision for the life of the process unless told to forget it.
     AcceleratorState._reset_state(reset_partial_state=False)
     return Accelerator(
@@ -32,6 +51,8 @@ def make_accelerator(precision: Precision, *, accumulate: int = 1, compile_model
         gradient_accumulation_steps=accumulate,
         dynamo_backend="inductor" if compile_model else "no",
         step_scheduler_with_optimizer=False,
+        log_with=track,
+        project_dir=logs,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable
@@ -14,7 +15,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from vsmooth.data import Batch, Batches
+from vsmooth.data import Batch, BatchSource
+from vsmooth.data.seeds import seed_of
 from vsmooth.methods import Method
 from vsmooth.train.checkpoint import Checkpoint, load_newest, load_optimizer, load_weights, optimizer_tensors
 from vsmooth.train.checkpoint import save_checkpoint as write_checkpoint
@@ -22,6 +24,7 @@ from vsmooth.train.ema import WeightAverage
 from vsmooth.train.interrupt import Interrupted, deferred_signals
 from vsmooth.train.listener import EpochLog, Listener
 from vsmooth.train.optim import Optimization
+from vsmooth.train.processes import agree, shard_weights, share_buffers, whole
 
 Evaluate = Callable[[nn.Module], dict[str, float]]
 # Reading a loss stalls an accelerator, so there it is done for this many steps at once.
@@ -53,17 +56,20 @@ class Trained:
 
 
 class Trainer:
-    """Trains ``model`` by ``method`` on ``batches`` for ``epochs``.
+    """Trains ``model`` by ``method`` on ``batches`` for ``epochs``, in one process or as one of several.
 
-    Data order and augmentation depend on (seed, epoch, step) alone, so a run that was killed at any moment and
-    resumed from ``checkpoints`` ends with the weights of an uninterrupted one (bit for bit on a CPU).
+    Data order and augmentation depend on (seed, epoch, step) alone and dropout on (seed, step, rank), so a run that
+    was killed at any moment and resumed from ``checkpoints`` ends with the weights of an uninterrupted one (bit for
+    bit on a CPU), and one of N processes goes on with any other number. ``batches`` cuts each global batch into equal
+    parts, so that the mean of the processes' mean gradients is the gradient of the global batch.
+    ``shard`` spreads weights and optimizer state over the processes (FSDP) instead of copying them (DDP).
     """
 
     def __init__(
         self,
         method: Method,
         model: nn.Module,
-        batches: Batches,
+        batches: BatchSource,
         evaluate: Evaluate,
         accelerator: Accelerator,
         *,
@@ -71,18 +77,25 @@ class Trainer:
         optimization: Optimization,
         checkpoints: Path,
         checkpoint_seconds: float = 30.0,
+        keep_checkpoints: int = 2,
+        shard: bool = False,
         listener: Listener | None = None,
     ) -> None:
         if epochs < 1:
             raise ValueError(f"epochs must be at least 1, got {epochs}")
+        if shard and optimization.ema_decay is not None:
+            raise ValueError("ema_decay and sharded weights (fsdp) do not go together; leave one of them out")
         self.method, self.batches, self.evaluate, self.epochs = method, batches, evaluate, epochs
         self.accelerator, self.optimization = accelerator, optimization
         self.checkpoints, self.checkpoint_seconds = checkpoints, checkpoint_seconds
+        self.keep_checkpoints = keep_checkpoints
         self.listener = listener or Listener()
         self.average = WeightAverage.of(model, optimization.ema_decay)
-        self.network = model
+        self.whole_network = copy.deepcopy(model).to("meta") if shard else None
+        self.network = shard_weights(model, accelerator) if shard else model
         self.optimizer = optimization.build(model)
-        self.model, self.stepper = accelerator.prepare(model, self.optimizer)
+        self.stepper = accelerator.prepare(self.optimizer)
+        self.model = model if shard else accelerator.prepare(model)
         self.state = _State()
         self.total = epochs * len(batches)
         if optimization.accumulate > self.total:
@@ -103,6 +116,7 @@ class Trainer:
         """
         with deferred_signals() as signals:
             self._resume()
+            self.accelerator.wait_for_everyone()  # or the first would drop checkpoints that others still read
             while self.state.step < self.total:
                 epoch, start = divmod(self.state.step, len(self.batches))
                 self._train_epoch(epoch, start, signals)
@@ -115,7 +129,7 @@ class Trainer:
         self.model.train()
         clock = time.perf_counter()
         for batch in self.batches.epoch(epoch, start):
-            self._train_step(batch)
+            self.train_step(batch)
             self.state.seconds += time.perf_counter() - clock
             # The last step is saved with the log of its epoch, or a resumed run would lack that epoch.
             if self.state.step % len(self.batches):
@@ -127,12 +141,19 @@ class Trainer:
     def _save_if_due(self, signals: list[int]) -> None:
         if self.state.step % self.optimization.accumulate and self.state.step < self.total:
             return  # half a step is not worth saving
-        if signals or time.monotonic() - self._saved_at >= self.checkpoint_seconds:
+        if self.accelerator.num_processes > 1 and self._unread and self.state.step % len(self.batches):
+            return  # processes agree where they read their losses anyway
+        due = time.monotonic() - self._saved_at >= self.checkpoint_seconds
+        signal_number, due_anywhere = agree([signals[0] if signals else 0, due], self.accelerator)
+        if signal_number or due_anywhere:
             self._save()
-        if signals:
-            raise Interrupted(signals[0], self.checkpoints)
+        if signal_number:
+            raise Interrupted(signal_number, self.checkpoints)
 
-    def _train_step(self, batch: Batch) -> None:
+    def train_step(self, batch: Batch) -> None:
+        """One batch: forward, backward and, where gradients are not still accumulated, an optimizer step."""
+        # Dropout is drawn anew from the step, not from where a generator stands: nothing to save, any number of ranks.
+        torch.manual_seed(seed_of("step", self.batches.seed, self.state.step, self.accelerator.process_index))
         rate = self._learning_rate(self.state.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -157,7 +178,7 @@ class Trainer:
     def _read_losses(self) -> None:
         if not self._unread:
             return
-        losses = torch.stack(self._unread).tolist()
+        losses = self.accelerator.reduce(torch.stack(self._unread), "mean").tolist()
         first = self.state.step - len(losses)
         self._unread.clear()
         for offset, loss in enumerate(losses):
@@ -176,7 +197,8 @@ class Trainer:
     def _end_epoch(self, epoch: int) -> None:
         clock = time.perf_counter()
         self._read_losses()
-        if not all(bool(tensor.isfinite().all()) for tensor in self.network.state_dict().values()):
+        finite = all(bool(tensor.isfinite().all()) for tensor in self.network.state_dict().values())
+        if any(agree([not finite], self.accelerator)):
             raise self._diverged("the weights are no longer finite", self.state.step - 1)
         steps, seconds = len(self.batches), self.state.seconds + time.perf_counter() - clock
         log = EpochLog(
@@ -192,24 +214,34 @@ class Trainer:
         self.listener.on_epoch(log)
 
     def _evaluated(self) -> nn.Module:
-        return self.average.model or self.model
+        """What stands for the training so far, the same on every process; never the DDP wrapper, whose forward
+        would wait for the other processes."""
+        if self.accelerator.num_processes == 1:
+            return self.average.model or self.model
+        return self._result()
 
     def _result(self) -> nn.Module:
-        if self.average.model is not None:
-            return self.average.model
-        return self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False, keep_torch_compile=False)
+        if self.whole_network is not None:
+            gathered = copy.deepcopy(self.whole_network).to_empty(device=self.accelerator.device)
+            gathered.load_state_dict({name: whole(tensor) for name, tensor in self.network.state_dict().items()})
+        elif self.average.model is not None:
+            gathered = self.average.model
+        else:
+            gathered = self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False, keep_torch_compile=False)
+        share_buffers(gathered, self.accelerator)
+        return gathered
 
     def _save(self) -> None:
         self._read_losses()  # never save a step whose loss is not finite
+        tensors = {
+            "model": {name: whole(tensor) for name, tensor in self.network.state_dict().items()},
+            "optimizer": {name: whole(tensor) for name, tensor in optimizer_tensors(self.optimizer).items()},
+        }
+        if self.average.model is not None:
+            tensors["average"] = self.average.model.state_dict()
         if self.accelerator.is_main_process:
-            tensors = {
-                "model": self.network.state_dict(),
-                "optimizer": optimizer_tensors(self.optimizer),
-                "rng": _random_states(),
-            }
-            if self.average.model is not None:
-                tensors["average"] = self.average.model.state_dict()
-            write_checkpoint(self.checkpoints, Checkpoint(self.state.step, tensors, asdict(self.state)))
+            checkpoint = Checkpoint(self.state.step, tensors, asdict(self.state))
+            write_checkpoint(self.checkpoints, checkpoint, self.keep_checkpoints)
         self._saved_at = time.monotonic()
 
     def _resume(self) -> None:
@@ -222,7 +254,6 @@ class Trainer:
         load_optimizer(self.optimizer, checkpoint.tensors["optimizer"])
         if self.average.model is not None:
             load_weights(self.average.model, checkpoint.tensors["average"], self.checkpoints)
-        _restore_random_states(checkpoint.tensors["rng"])
         values: dict[str, Any] = dict(checkpoint.values)
         values["history"] = [EpochLog(**log) for log in values["history"]]
         self.state = _State(**values)
@@ -230,15 +261,3 @@ class Trainer:
         where = f"at epoch {epoch + 1}, step {step + 1}" if self.state.step < self.total else "after the last epoch"
         self.listener.on_message(f"resuming {where}")
 
-
-def _random_states() -> dict[str, Tensor]:
-    states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state()
-    return states
-
-
-def _restore_random_states(states: dict[str, Tensor]) -> None:
-    torch.set_rng_state(states["cpu"])
-    if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states["cuda"])

@@ -21,7 +21,9 @@ class Optimization:
     learning_rate: float = 0.1
     """peak learning rate"""
     schedule: Schedule = "one-cycle"
-    """one-cycle: 20 % linear rise, then cosine to 0; cosine: to 0; step: divided by 10 at each milestone"""
+    """one-cycle: 20 % linear rise, then cosine; cosine: falls from the start; step: divided by 10 at each milestone"""
+    final_learning_rate: float = 0.0
+    """learning rate at which one-cycle and cosine end"""
     milestones: tuple[float, ...] = (0.5, 0.75)
     """for the step schedule, as fractions of the training (the paper: 100 and 150 of 200 epochs)"""
     warmup: float = 0.0
@@ -42,6 +44,8 @@ class Optimization:
         for name, allowed in (("optimizer", get_args(Optimizer)), ("schedule", get_args(Schedule))):
             _check(getattr(self, name) in allowed, f"{name} must be one of {', '.join(allowed)}", getattr(self, name))
         _check(0 < self.learning_rate < math.inf, "learning_rate must be positive and finite", self.learning_rate)
+        final = self.final_learning_rate
+        _check(0 <= final <= self.learning_rate, f"final_learning_rate must be in [0, {self.learning_rate:g}]", final)
         _check(self.weight_decay >= 0, "weight_decay must not be negative", self.weight_decay)
         _check(0 <= self.momentum < 1, "momentum must be in [0, 1)", self.momentum)
         _check(0 <= self.warmup < 1, "warmup must be a fraction in [0, 1)", self.warmup)
@@ -63,28 +67,27 @@ class Optimization:
 
     def learning_rate_at(self, step: int, total: int) -> float:
         """Learning rate of optimizer step ``step`` of ``total`` (from 0)."""
-        done = (step + 1) / total if self.schedule == "one-cycle" else step / total
         if self.schedule == "one-cycle":
-            return self.learning_rate * _one_cycle(done)
+            return self._one_cycle((step + 1) / total)
+        done = step / total
         if done < self.warmup:
             return self.learning_rate * (step + 1) / math.ceil(self.warmup * total)
         if self.schedule == "cosine":
-            return self.learning_rate * _half_cosine((done - self.warmup) / (1 - self.warmup))
+            return self._fall((done - self.warmup) / (1 - self.warmup))
         if self.schedule == "step":
             passed = sum(step >= round(milestone * total) for milestone in self.milestones)
             return self.learning_rate * float(0.1**passed)
         return self.learning_rate
 
+    def _one_cycle(self, done: float) -> float:
+        return self.learning_rate * (done / _RISE) if done < _RISE else self._fall((done - _RISE) / (1 - _RISE))
+
+    def _fall(self, done: float) -> float:
+        final = self.final_learning_rate
+        return final + (self.learning_rate - final) * 0.5 * (1 + math.cos(math.pi * done))
+
 
 _RISE = 0.2
-
-
-def _one_cycle(done: float) -> float:
-    return done / _RISE if done < _RISE else _half_cosine((done - _RISE) / (1 - _RISE))
-
-
-def _half_cosine(done: float) -> float:
-    return 0.5 * (1 + math.cos(math.pi * done))
 
 
 def _check(holds: bool, rule: str, value: object) -> None:

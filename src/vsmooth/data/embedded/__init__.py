@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vsmooth.data.dataset import Dataset
 from vsmooth.data.decode import decode_images
-from vsmooth.data.images import Dataset, ImageSet
+from vsmooth.data.images import ImageSet
 
 NAME = "fashion-mnist-subset"
 

@@ -1,0 +1,158 @@
+"""``python -m benchmarks networks [NAME ...]``: images/s of each CIFAR network in training, against its bare step.
+
+A row is one network in one precision, eager or compiled: images/s of our training loop (``Trainer.train``, data
+included), images/s of forward, backward and optimizer step of the same network on one resident batch, and their ratio.
+After each epoch of the loop the bare step has its turn, so that drift of the machine hits both; the first round, in
+which memory is touched and code compiled, is left out, and medians over the others are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from statistics import median
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from benchmarks.timing import timed
+from vsmooth import VirtualSmoothing, add_virtual_classes, virtual_smoothing_loss
+from vsmooth.data import Augmentation, ImageSet, make_batches
+from vsmooth.experiments.environment import describe_environment
+from vsmooth.methods import Standard
+from vsmooth.models import ARCHITECTURES, build_model
+from vsmooth.train import Optimization, Precision, Trainer, make_accelerator, prefers_channels_last
+
+CIFAR = [name for name, architecture in ARCHITECTURES.items() if architecture.image_shape == (3, 32, 32)]
+CLASSES, ALPHA = 10, 0.3
+BAR = 0.95
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What one row measures."""
+
+    network: str
+    precision: Precision
+    compiled: bool
+    batch: int
+    steps: int
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Images/s of the loop and of the bare step, and the ratio of the two within a round; medians over rounds."""
+
+    loop: float
+    bare: float
+    ratio: float
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the table; 1 if the loop of a network is below its bar."""
+    options = _parse(arguments)
+    accelerator = make_accelerator("fp32")
+    about = describe_environment("as in each row", accelerator.device)
+    print(", ".join(f"{name} {value}" for name, value in about.items()))
+    print(f"Batches of {options.batch}, {options.steps} steps a round; medians of {options.rounds} rounds.\n")
+    print(f"{'network':18} {'precision':9} {'mode':9} {'loop, images/s':>15} {'bare, images/s':>15} {'ratio':>7}")
+    missed = 0
+    for name, precision, mode in product(options.networks or CIFAR, options.precision, options.mode):
+        setting = Setting(name, precision, mode == "compiled", options.batch, options.steps, options.rounds)
+        speeds = measure_speeds(setting)
+        holds = speeds.ratio >= BAR
+        numbers = f"{speeds.loop:15,.1f} {speeds.bare:15,.1f} {speeds.ratio:6.3f}x"
+        print(f"{name:18} {precision:9} {mode:9} {numbers}  {'ok' if holds else f'below {BAR}x'}", flush=True)
+        missed += not holds
+    print(f"\n{missed} of the bars missed" if missed else "\nall bars met")
+    return 1 if missed else 0
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks networks", description=__doc__)
+    parser.add_argument("networks", nargs="*", metavar="NAME", help=f"of {', '.join(CIFAR)} (default all)")
+    parser.add_argument("--precision", nargs="+", choices=("fp32", "bf16"), default=("fp32", "bf16"))
+    parser.add_argument("--mode", nargs="+", choices=("eager", "compiled"), default=("eager", "compiled"))
+    parser.add_argument("--batch", type=int, default=128, help="images in a batch (default 128)")
+    parser.add_argument("--steps", type=int, default=8, help="steps of a round (default 8)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds that count (default 3)")
+    options = parser.parse_args(arguments)
+    if unknown := [name for name in options.networks if name not in CIFAR]:
+        parser.error(f"no CIFAR network: {', '.join(unknown)}; choose from {', '.join(CIFAR)}")
+    if min(options.batch, options.steps, options.rounds) < 1:
+        parser.error("--batch, --steps and --rounds must be at least 1")
+    return options
+
+
+def measure_speeds(setting: Setting) -> Speeds:
+    """Train for one epoch a round, and time the bare step after each."""
+    accelerator = make_accelerator(setting.precision, compile_model=setting.compiled)
+    bare_seconds = _bare_round(setting, accelerator)
+    trainer = Trainer(
+        Standard(VirtualSmoothing(ALPHA), CLASSES),
+        _network(setting, accelerator.device),
+        make_batches(
+            _random_images(setting.batch * setting.steps),
+            setting.batch,
+            augmentation=Augmentation(),
+            shuffle=True,
+            drop_last=True,
+            device=accelerator.device,
+            channels_last=prefers_channels_last(accelerator.device),
+        ),
+        lambda model: {"bare": setting.batch * setting.steps / bare_seconds()},
+        accelerator,
+        epochs=1 + setting.rounds,
+        optimization=Optimization(schedule="constant", learning_rate=0.01),
+        checkpoints=Path(tempfile.gettempdir()) / "vsmooth-benchmark-without-checkpoints",
+        checkpoint_seconds=math.inf,
+    )
+    logs = trainer.train().history[1:]
+    return Speeds(
+        median(log.images_per_second for log in logs),
+        median(log.metrics["bare"] for log in logs),
+        median(log.images_per_second / log.metrics["bare"] for log in logs),
+    )
+
+
+def _random_images(count: int) -> ImageSet:
+    torch.manual_seed(0)
+    return ImageSet(torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8), torch.randint(0, CLASSES, (count,)))
+
+
+def _network(setting: Setting, device: torch.device) -> nn.Module:
+    model = add_virtual_classes(build_model(setting.network, CLASSES, 3, (0.5,) * 3, (0.25,) * 3)).to(device)
+    return model.to(memory_format=torch.channels_last) if prefers_channels_last(device) else model
+
+
+def _bare_round(setting: Setting, accelerator: Accelerator) -> Callable[[], float]:
+    """Seconds of ``steps`` forward and backward passes and optimizer steps of a network on one resident batch."""
+    device = accelerator.device
+    network = _network(setting, device).train()
+    optimizer = Optimization(learning_rate=0.01).build(network)
+    model = torch.compile(network) if setting.compiled else network
+    images = torch.rand(setting.batch, 3, 32, 32, device=device)
+    if prefers_channels_last(device):
+        images = images.contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(0, CLASSES, (setting.batch,), device=device)
+
+    def step() -> torch.Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=setting.precision == "bf16"):
+            loss = virtual_smoothing_loss(model(images), labels, CLASSES, ALPHA)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss
+
+    def steps() -> None:
+        # Reading the last loss waits for an accelerator to be done.
+        _ = [step() for _ in range(setting.steps)][-1].item()
+
+    return lambda: timed(steps)

@@ -1,0 +1,63 @@
+"""Mixing the images of a batch and their labels: MixUp and CutMix, by torchvision v2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vsmooth.data.extras import import_extra
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """Each image is mixed with its neighbour in the batch, and so are their labels.
+
+    MixUp: x = l a + (1 - l) b, y = l y_a + (1 - l) y_b with l from Beta(mixup, mixup), one l for a batch.
+    CutMix: a rectangle of b of the share 1 - l is pasted into a; l from Beta(cutmix, cutmix).
+    With both, each batch takes one of the two with probability 1/2, as in timm.
+    Limits: 0 and 0 is no mixing (`NO_MIXING`).
+    Errors: ValueError for a negative number.
+    Source: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization"; Yun et al. 2019, "CutMix".
+    """
+
+    mixup: float = 0.0
+    """parameter of the Beta distribution of MixUp (the paper's T2T-ViT: 0.8); 0: none"""
+    cutmix: float = 0.0
+    """parameter of the Beta distribution of CutMix (usually 1.0); 0: none"""
+
+    def __post_init__(self) -> None:
+        for name in ("mixup", "cutmix"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be 0 (none) or a positive Beta parameter, got {getattr(self, name)}")
+
+
+NO_MIXING = Mixing()
+
+
+def check_mixing(mixing: Mixing, num_classes: int | None) -> None:
+    """Mixed labels are K numbers, so K must be known. Errors: ValueError."""
+    if mixing != NO_MIXING and num_classes is None:
+        raise ValueError(f"{mixing} makes labels over K classes; give num_classes")
+
+
+def mix(images: Tensor, labels: Tensor, mixing: Mixing, num_classes: int, seed: int) -> tuple[Tensor, Tensor]:
+    """(B, C, H, W) float and (B,) int64 -> mixed images of the same shape, (B, K) float32 probabilities.
+
+    What is drawn depends on `seed` alone; torch's own generator is not moved. The label scheme (one-hot, label or
+    virtual smoothing) comes after: all three losses are linear in the K-way label, so mixing losses is the same.
+    """
+    if not len(images):  # a rank's share of a last batch may be empty
+        return images, functional.one_hot(labels, num_classes).float()
+    transforms = import_extra("torchvision.transforms.v2", "MixUp and CutMix")
+    kinds = []
+    if mixing.mixup:
+        kinds.append(transforms.MixUp(alpha=mixing.mixup, num_classes=num_classes))
+    if mixing.cutmix:
+        kinds.append(transforms.CutMix(alpha=mixing.cutmix, num_classes=num_classes))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        mixed, probabilities = transforms.RandomChoice(kinds)(images, labels)
+    return mixed, probabilities

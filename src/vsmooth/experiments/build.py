@@ -1,0 +1,119 @@
+"""From a spec to the objects of its training: splits, batches, network, trainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from vsmooth.data import BatchSource, Dataset, Split, make_batches
+from vsmooth.data.dataset import Statistics
+from vsmooth.experiments.spec import RunSpec
+from vsmooth.head import add_virtual_classes
+from vsmooth.labels import VirtualSmoothing
+from vsmooth.methods import Method, Standard
+from vsmooth.models import build_model, checkpoint_blocks
+from vsmooth.train import Execution, Listener, Trainer, prefers_channels_last, synchronise_batchnorm
+from vsmooth.train.loop import Evaluate
+
+
+def training_splits(spec: RunSpec, dataset: Dataset) -> tuple[Split, Split]:
+    """Train and validation split; both are cut from the data set's train split, by ``split_seed`` alone."""
+    limited = dataset if spec.train_limit is None else dataset.limited(spec.train_limit)
+    return limited.split_validation(spec.validation_fraction, spec.split_seed)
+
+
+def build_network(spec: RunSpec, dataset: Dataset) -> nn.Module:
+    """The untrained network of ``spec``, with virtual classes if its label wants them."""
+    return network_for(spec, dataset.num_classes, dataset.image_shape, dataset.channel_statistics())
+
+
+def network_for(
+    spec: RunSpec, num_classes: int, image_shape: tuple[int, int, int], statistics: Statistics | None = None
+) -> nn.Module:
+    """The untrained network of ``spec`` for images (C, H, W); without statistics its weights must bring them."""
+    mean, std = statistics or (None, None)
+    channels, height, width = image_shape
+    model = build_model(spec.model, num_classes, channels, mean, std, (height, width), spec.drop_path)
+    if isinstance(spec.label, VirtualSmoothing):
+        return add_virtual_classes(model, spec.label.width(num_classes) - num_classes)
+    return model
+
+
+def prepared_network(
+    spec: RunSpec, dataset: Dataset, accelerator: Accelerator, execution: Execution | None = None
+) -> nn.Module:
+    """:func:`build_network` from the run's seed, on the device and in the layout it is trained in."""
+    torch.manual_seed(spec.seed)
+    model = place(build_network(spec, dataset), accelerator.device)
+    if spec.sync_batchnorm:
+        model = synchronise_batchnorm(model, accelerator)
+    if execution is not None and execution.gradient_checkpointing:
+        checkpoint_blocks(model)
+    return model
+
+
+def place(model: nn.Module, device: torch.device) -> nn.Module:
+    """On the device, in the memory layout that is fastest there."""
+    if prefers_channels_last(device):
+        return model.to(device).to(memory_format=torch.channels_last)
+    return model.to(device)
+
+
+def training_batches(
+    spec: RunSpec, dataset: Dataset, train: Split, accelerator: Accelerator, execution: Execution | None = None
+) -> BatchSource:
+    """This process's share of the training batches."""
+    return make_batches(
+        train,
+        spec.batch_size,
+        num_classes=dataset.num_classes,
+        augmentation=spec.augmentation,
+        mixing=spec.mixing,
+        shuffle=True,
+        seed=spec.seed,
+        drop_last=True,
+        device=accelerator.device,
+        rank=accelerator.process_index,
+        world_size=accelerator.num_processes,
+        channels_last=prefers_channels_last(accelerator.device),
+        workers=None if execution is None else execution.workers,
+        views=None if spec.distillation is None else spec.distillation.views,
+    )
+
+
+def build_trainer(
+    spec: RunSpec,
+    dataset: Dataset,
+    train: Split,
+    accelerator: Accelerator,
+    execution: Execution,
+    *,
+    evaluate: Evaluate,
+    checkpoints: Path,
+    listener: Listener | None = None,
+    method: Method | None = None,
+) -> Trainer:
+    """The trainer of ``spec``; nothing is written before it trains. ``method``: standard training if left out.
+
+    Raises:
+        ValueError: a network, a batch size or options that do not go with the data or with each other.
+    """
+    if execution.fsdp and spec.compile_model:
+        raise ValueError("fsdp and compile do not go together; leave one of them out")
+    batches = training_batches(spec, dataset, train, accelerator, execution)
+    return Trainer(
+        method or Standard(spec.label, dataset.num_classes),
+        prepared_network(spec, dataset, accelerator, execution),
+        batches,
+        evaluate,
+        accelerator,
+        epochs=spec.epochs,
+        optimization=spec.optimization,
+        checkpoints=checkpoints,
+        keep_checkpoints=execution.keep_checkpoints,
+        shard=execution.fsdp,
+        listener=listener,
+    )

@@ -1,0 +1,58 @@
+"""Distillation as a value of a run's spec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from vsmooth.data import NO_MIXING, Mixing
+from vsmooth.losses import Divergence
+from vsmooth.methods import TaughtLogits
+from vsmooth.methods.distill import check_gamma
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """What a student learns from a teacher; see :class:`vsmooth.methods.Distill`.
+
+    teacher: fingerprint of its weights or logits, so that another teacher makes another run.
+    gamma: weight of the divergence; the student's own cross entropy weighs 1 - gamma.
+    logits: "real", the K of the real classes, or "all" K + V.
+    views: the teacher's logits are computed once for so many views of each image; None: anew for every image seen.
+    top_k: of these, how many are kept one by one; None: all.
+    Errors: ValueError for gamma outside [0, 1], fewer than 1 views or top k, a top k without views, unknown logits.
+    """
+
+    teacher: str
+    gamma: float = 1.0
+    divergence: Divergence = field(default_factory=Divergence)
+    logits: TaughtLogits = "real"
+    views: int | None = None
+    top_k: int | None = None
+
+    def __post_init__(self) -> None:
+        check_gamma(self.gamma)
+        if self.logits not in get_args(TaughtLogits):
+            raise ValueError(f"the logits that are taught must be 'real' or 'all', got {self.logits!r}")
+        if self.views is not None and self.views < 1:
+            raise ValueError(f"a cache of the teacher's logits needs at least 1 view of each image, got {self.views}")
+        if self.top_k is not None and self.views is None:
+            raise ValueError(f"top_k={self.top_k} says what a cache keeps: give the number of its views too")
+        if self.top_k is not None and self.top_k < 1:
+            raise ValueError(f"top_k must be at least 1 (None keeps all logits), got {self.top_k}")
+
+    def check_fits(self, mixing: Mixing) -> None:
+        """Raise ``ValueError`` for images of which nothing can be saved, and labels that cannot be decoupled."""
+        if mixing != NO_MIXING and self.views is not None:
+            raise ValueError(
+                "MixUp and CutMix show other images in every epoch, which no saved logits are for: leave them out "
+                "(--mixup 0 --cutmix 0) or let the teacher look at each batch (no --cache-teacher, no file of logits)"
+            )
+        if mixing != NO_MIXING and self.divergence.kind == "decoupled":
+            raise ValueError("decoupled distillation has no meaning for the mixed labels of MixUp and CutMix")
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Distillation:
+        """Undo ``dataclasses.asdict``."""
+        return cls(**{**value, "divergence": Divergence(**value["divergence"])})

@@ -1,0 +1,68 @@
+"""A network with its temperature in one file, which needs neither the run's folder nor its images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from vsmooth.atomic import replacing
+from vsmooth.data import Dataset
+from vsmooth.experiments.run import load_run, read_spec
+from vsmooth.head import remove_virtual_classes, virtual_heads
+from vsmooth.metrics import TemperatureScaled
+from vsmooth.models import build_model
+from vsmooth.train import CheckpointError, load_weights, read_weights
+
+CALIBRATED_FILE = "model-calibrated.safetensors"
+_KEY = "vsmooth"
+
+
+def export_calibrated(folder: Path, dataset: Dataset, temperature: float) -> Path:
+    """Write the run's network, without virtual classes, divided by `temperature`, beside its own weights.
+
+    The file's metadata hold what builds the network again; `load_calibrated` reads it. The run's own weights stay as
+    they are. ValueError for a temperature that is not positive and finite.
+    """
+    spec = read_spec(folder)
+    model = load_run(folder, dataset)
+    plain = remove_virtual_classes(model) if virtual_heads(model) else model
+    channels, height, width = dataset.image_shape
+    network = {
+        "name": spec.model, "num_classes": dataset.num_classes, "in_channels": channels, "image_size": [height, width]
+    }
+    tensors = TemperatureScaled(plain, temperature).state_dict()
+    path = folder / CALIBRATED_FILE
+    with replacing(path) as partial:
+        contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+        save_file(contiguous, partial, metadata={_KEY: json.dumps({"network": network, "classes": dataset.classes})})
+    return path
+
+
+def load_calibrated(path: str | Path) -> TemperatureScaled:
+    """The network that `export_calibrated` wrote, in eval mode: images (N, C, H, W) in [0, 1] to logits / T, (N, K).
+
+    Raises:
+        CheckpointError: the file is missing, damaged or something else.
+    """
+    path = Path(path)
+    network = _read_network(path)
+    model = TemperatureScaled(build_model(**network), 1.0)
+    load_weights(model, read_weights(path), path)
+    return model.eval()
+
+
+def _read_network(path: Path) -> dict[str, Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            network = dict(json.loads((file.metadata() or {})[_KEY])["network"])
+        return {**network, "image_size": tuple(network["image_size"])}
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"cannot read weights from {path}: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is no calibrated network: `vsmooth calibrate RUN --store-temperature` writes one"
+        ) from error

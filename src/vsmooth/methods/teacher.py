@@ -1,0 +1,109 @@
+"""Teachers: what gives a student the logits to imitate."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from vsmooth.data import Batch, ViewBatch
+from vsmooth.head import virtual_heads
+
+TaughtLogits = Literal["real", "all"]
+
+
+class Teacher(ABC):
+    """Gives logits for a batch, without gradients. width: how many for each image, K or K + V."""
+
+    width: int
+
+    @abstractmethod
+    def logits(self, batch: Batch) -> Tensor:
+        """(B, width) floating point on the device of the images; an ordinary tensor that a backward pass may keep."""
+
+
+class NetworkTeacher(Teacher):
+    """A trained network that looks at the very images the student sees.
+
+    It is used in eval mode, without gradients and in its own precision, whatever the student's. It normalises by itself
+    and takes images of any size: wrap it in :class:`vsmooth.models.Resized` where it was trained on another.
+
+    Args:
+        network: images (B, C, H, W) in [0, 1] to logits. It is frozen: eval mode, no parameter wants a gradient.
+        num_classes: K.
+        taught: "real": the first K logits, of any network; "all": K + V, of a network with virtual classes.
+        autocast: dtype of mixed precision; ``None``: that of the weights.
+
+    Raises:
+        ValueError: "all" of a network without virtual classes; an unknown ``taught``; where it is asked for logits, a
+            network that gives another number of them.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        num_classes: int,
+        *,
+        taught: TaughtLogits = "real",
+        autocast: torch.dtype | None = None,
+    ) -> None:
+        if taught not in get_args(TaughtLogits):
+            raise ValueError(f"the logits that are taught must be 'real' or 'all', got {taught!r}")
+        heads = [head for _, head in virtual_heads(network)]
+        if taught == "all" and not heads:
+            raise ValueError(
+                f"the teacher ({type(network).__name__}) has no virtual classes: teach its real logits (--logits real)"
+            )
+        for head in heads:
+            head.keep_virtual = taught == "all"
+        self.network = network.eval().requires_grad_(False)
+        self.width = num_classes + (heads[0].num_virtual if taught == "all" else 0)
+        self.autocast = autocast
+
+    def logits(self, batch: Batch) -> Tensor:
+        """(B, width)."""
+        if self.network.training:
+            self.network.eval()
+        device = batch.images.device.type
+        mixed = torch.autocast(device, dtype=self.autocast, enabled=self.autocast is not None)
+        # Not inference mode: the loss keeps these logits for its backward pass, which inference tensors forbid.
+        with torch.no_grad(), mixed:
+            found: Tensor = self.network(batch.images)
+        check_width(found, self.width)
+        return found
+
+
+class SavedTeacher(Teacher):
+    """Logits (N, C) that were saved for the N images of the split, whatever view of them the student sees.
+
+    The batches must tell which samples they hold (``views`` of :func:`vsmooth.data.make_batches`).
+    Limits: what a teacher says of the plain image is taught for every crop of it.
+    """
+
+    def __init__(self, rows: Tensor) -> None:
+        self.rows = rows
+        self.width = rows.shape[1]
+
+    def logits(self, batch: Batch) -> Tensor:
+        """(B, C)."""
+        return self.rows[places(batch).indices].to(batch.images.device, non_blocking=True)
+
+
+def places(batch: Batch) -> ViewBatch:
+    """The batch, if it tells which samples it holds; ``ValueError`` if not, or if these are mixed with others."""
+    if not isinstance(batch, ViewBatch):
+        raise ValueError("a teacher's saved logits need batches that tell their samples: make_batches(..., views=V)")
+    if batch.labels.is_floating_point():
+        raise ValueError("MixUp and CutMix make images that no saved logits are for: leave them out, or the cache")
+    return batch
+
+
+def check_width(logits: Tensor, width: int) -> None:
+    """Raise ``ValueError`` unless a teacher's logits are (B, width)."""
+    if logits.ndim != 2 or logits.shape[1] != width:
+        raise ValueError(
+            f"the teacher gives logits of shape {tuple(logits.shape)}, expected (B, {width}): it must know the "
+            "student's classes, in the same order"
+        )

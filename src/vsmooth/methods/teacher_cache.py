@@ -1,0 +1,211 @@
+"""A teacher's logits, computed once for a number of views of every image and read back while the student trains.
+
+A cache is a folder: ``cache.json`` says what its logits depend on, ``view-N.safetensors`` holds one view, half
+precision. An epoch shows one view, so one file is in memory at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vsmooth.atomic import replacing
+from vsmooth.data import Augmentation, Batch, BatchSource
+from vsmooth.methods.teacher import TaughtLogits, Teacher, check_width, places
+
+KEY_FILE = "cache.json"
+_FORMAT = 1
+_MOST_SHORT = 1 << 15  # classes that an int16 can name
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How the logits of one image are kept.
+
+    top_k: the k largest by themselves, the others by one number, such that their share of softmax(z / tau) is kept;
+    ``None``: all of them.
+    Limits: 2 bytes a logit (4 or 6 for one of the top k). Logits are centred first, which changes no softmax, and then
+    rounded to float16: off by at most 1/2048 of their distance from the mean. The top k lose nothing more where the
+    other logits are equal.
+    Errors: ValueError for top_k < 1 and tau <= 0.
+    """
+
+    top_k: int | None = None
+    tau: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.top_k is not None and self.top_k < 1:
+            raise ValueError(f"top_k must be at least 1 (None keeps all logits), got {self.top_k}")
+        if not 0 < self.tau < math.inf:
+            raise ValueError(f"the temperature tau must be positive and finite, got {self.tau}")
+
+    def pack(self, logits: Tensor) -> dict[str, Tensor]:
+        """(B, C) -> tensors of B rows. ValueError for top_k >= C and for logits that are not finite."""
+        z = logits.float()
+        z = (z - z.mean(1, keepdim=True)).cpu()
+        if not z.half().isfinite().all():
+            raise ValueError("the teacher's logits are infinite, NaN or beyond float16: they cannot be kept")
+        if self.top_k is None:
+            return {"logits": z.half()}
+        if self.top_k >= z.shape[1]:
+            raise ValueError(f"top_k={self.top_k} of {z.shape[1]} logits leaves nothing out: leave top_k out")
+        values, classes = z.topk(self.top_k, 1)
+        others = z.scatter(1, classes, -math.inf)
+        rest = self.tau * ((others / self.tau).logsumexp(1) - math.log(z.shape[1] - self.top_k))
+        short = torch.int16 if z.shape[1] <= _MOST_SHORT else torch.int32
+        return {"values": values.half(), "classes": classes.to(short), "rest": rest.half()}
+
+    def unpack(self, rows: dict[str, Tensor], width: int) -> Tensor:
+        """Tensors of B rows -> (B, width) float32."""
+        if self.top_k is None:
+            return rows["logits"].float()
+        rest = rows["rest"].float()[:, None].expand(-1, width)
+        return rest.scatter(1, rows["classes"].long(), rows["values"].float())
+
+
+@dataclass(frozen=True)
+class CacheKey:
+    """What cached logits depend on; a cache with another value of any of these is another cache.
+
+    teacher: fingerprint of its weights. taught, width: which logits and how many. precision: that it runs in.
+    data: fingerprint of the split's images. samples: how many. augmentation, seed, views: which views of them.
+    Errors: ValueError for no views.
+    """
+
+    teacher: str
+    taught: TaughtLogits
+    width: int
+    precision: str
+    data: str
+    samples: int
+    augmentation: Augmentation
+    seed: int
+    views: int
+    storage: Storage = Storage()
+
+    def __post_init__(self) -> None:
+        if self.views < 1:
+            raise ValueError(f"views must be at least 1, got {self.views}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        plain: dict[str, Any] = json.loads(json.dumps({"format": _FORMAT, **asdict(self)}))
+        return plain
+
+    @property
+    def name(self) -> str:
+        """Ten hexadecimal digits that change with any field: a folder's name."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:10]
+
+
+class CachedTeacher(Teacher):
+    """Gives the logits of a finished cache to batches of its views.
+
+    Raises:
+        ValueError: the folder is no cache, or one of another teacher, data set, augmentation ... (named), or not
+            finished, or damaged; a batch that does not tell its view, or a view that the cache does not have.
+    """
+
+    def __init__(self, folder: Path, key: CacheKey) -> None:
+        _check_key(folder, key)
+        missing = [view for view in range(key.views) if not _file(folder, view).is_file()]
+        if missing:
+            raise ValueError(f"the cache in {folder} lacks views {missing}: it was not written to the end")
+        self.folder, self.key, self.width = folder, key, key.width
+        self._loaded: tuple[int, dict[str, Tensor]] | None = None
+
+    def logits(self, batch: Batch) -> Tensor:
+        """(B, width) float32."""
+        seen = places(batch)
+        if self._loaded is None or self._loaded[0] != seen.view:
+            self._loaded = None  # before the next is read: two views need not fit into memory
+            self._loaded = seen.view, _read(self.folder, seen.view, self.key)
+        rows = {name: table[seen.indices] for name, table in self._loaded[1].items()}
+        moved = {name: part.to(batch.images.device, non_blocking=True) for name, part in rows.items()}
+        return self.key.storage.unpack(moved, self.width)
+
+
+def write_cache(
+    folder: Path,
+    key: CacheKey,
+    teacher: Teacher,
+    batches: BatchSource,
+    *,
+    views: Iterable[int] | None = None,
+    on_view: Callable[[int], None] = lambda view: None,
+) -> None:
+    """Write the views that ``folder`` lacks; interrupted, it goes on with the view it was at.
+
+    batches: of the whole split in its order, with ``views=key.views``. views: those to be written here, when several
+    processes share the work; ``None``: all. ``on_view`` is told which one begins.
+
+    Raises:
+        ValueError: the folder holds another cache; logits of another width or not finite; another number of samples;
+            batches that do not tell their samples, or that are mixed.
+        OSError: the folder cannot be written.
+    """
+    if (folder / KEY_FILE).is_file():
+        _check_key(folder, key)
+    with replacing(folder / KEY_FILE) as partial:
+        partial.write_text(json.dumps(key.to_json(), indent=1))
+    for view in range(key.views) if views is None else views:
+        if _file(folder, view).is_file():
+            continue
+        on_view(view)
+        parts = [key.storage.pack(_ask(teacher, batch, key.width)) for batch in batches.epoch(view)]
+        tables = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        _check_samples(tables, key, folder)
+        with replacing(_file(folder, view)) as partial:
+            save_file(tables, partial)
+
+
+def _ask(teacher: Teacher, batch: Batch, width: int) -> Tensor:
+    logits = teacher.logits(places(batch))
+    check_width(logits, width)
+    return logits
+
+
+def _read(folder: Path, view: int, key: CacheKey) -> dict[str, Tensor]:
+    try:
+        tables = load_file(_file(folder, view))
+    except (OSError, SafetensorError) as error:
+        path = _file(folder, view)
+        raise ValueError(f"{path} cannot be read ({error}); delete it and run the same command again") from error
+    _check_samples(tables, key, folder)
+    return tables
+
+
+def _check_samples(tables: dict[str, Tensor], key: CacheKey, folder: Path) -> None:
+    found = {len(table) for table in tables.values()}
+    if found != {key.samples}:
+        raise ValueError(f"the cache in {folder} has logits of {sorted(found)} samples, the split has {key.samples}")
+
+
+def _check_key(folder: Path, key: CacheKey) -> None:
+    path = folder / KEY_FILE
+    try:
+        found = json.loads(path.read_text())
+        entries = dict(found)
+    except FileNotFoundError:
+        raise ValueError(f"{folder} is no cache of a teacher's logits: it has no {KEY_FILE}") from None
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); delete {folder} and run again") from error
+    own = key.to_json()
+    differing = [name for name in own if entries.get(name) != own[name]]
+    if differing:
+        values = "; ".join(f"{name} {entries.get(name)}, not {own[name]}" for name in differing)
+        raise ValueError(f"the cache in {folder} is another one: {values}; delete it or choose another folder")
+
+
+def _file(folder: Path, view: int) -> Path:
+    return folder / f"view-{view}.safetensors"

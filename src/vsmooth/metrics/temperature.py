@@ -1,0 +1,99 @@
+"""Temperature scaling: one number, fitted on validation logits, that makes the confidence fit the accuracy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from vsmooth.metrics.inputs import check_labels
+
+SMALLEST, LARGEST = 1e-4, 1e4  # temperatures searched; an optimum outside is none
+TOLERANCE = 1e-6  # nats per unit of log T
+
+
+@dataclass(frozen=True)
+class TemperatureFit:
+    """A fitted temperature and the mean NLL (nats) of the logits it was fitted on, before and after.
+
+    `converged` is False where the NLL has no minimum at a finite temperature: it falls for ever as T -> 0 if
+    every label has the largest logit, and as T -> infinity if the logits say nothing about the labels.
+    `temperature` is then the end of the search, `SMALLEST` or `LARGEST`, and of no use.
+    """
+
+    temperature: float
+    nll_before: float
+    nll_after: float
+    iterations: int
+    converged: bool
+
+
+def fit_temperature(logits: Tensor, labels: Tensor) -> TemperatureFit:
+    """The temperature T > 0 that minimises the NLL of softmax(logits / T).
+
+    Pass the logits (N, K) and labels (N,) of a validation split, never of the split that is reported. The NLL
+    is convex in 1/T, so its slope in log T has one root, which Brent's method finds in float64; `converged`
+    says that the slope there is 0. Limits: logits * c give T * c. Scaling keeps the order of the classes, so
+    neither the argmax nor the accuracy changes. ValueError for logits that are not finite, one class, and
+    labels that do not fit. Source: Guo et al. (2017), Sec. 4.2.
+    """
+    from scipy.optimize import brentq
+
+    logits, labels = check_logits(logits, labels)
+    excess = logits - logits.gather(1, labels[:, None])
+
+    def slope(log_temperature: float) -> float:
+        # No term is positive where the label has the largest logit, so rounding cannot feign an optimum.
+        inverse = math.exp(-log_temperature)
+        return -inverse * float(((excess * inverse).softmax(1) * excess).sum(1).mean())
+
+    low, high = math.log(SMALLEST), math.log(LARGEST)
+    if slope(low) >= 0:
+        temperature, iterations, converged = SMALLEST, 0, False
+    elif slope(high) <= 0:
+        temperature, iterations, converged = LARGEST, 0, False
+    else:
+        root, result = brentq(slope, low, high, xtol=1e-12, full_output=True)
+        temperature, iterations = math.exp(root), result.iterations
+        converged = result.converged and abs(slope(root)) < TOLERANCE
+    before, after = (float(cross_entropy(scaled, labels)) for scaled in (logits, logits / temperature))
+    return TemperatureFit(temperature, before, after, iterations, converged)
+
+
+class TemperatureScaled(nn.Module):
+    """A model whose logits are divided by a temperature, which is saved and exported with it as a buffer.
+
+    `model(x) / T`, T > 0; T = 1 is the model itself. The argmax stays, up to ties that rounding makes.
+    ValueError for a temperature that is not positive and finite. Source: Guo et al. (2017), Sec. 4.2.
+    """
+
+    temperature: Tensor
+
+    def __init__(self, model: nn.Module, temperature: float) -> None:
+        super().__init__()
+        if not 0 < temperature < math.inf:
+            raise ValueError(f"a temperature must be positive and finite, got {temperature}")
+        self.model = model
+        self.register_buffer("temperature", torch.tensor(float(temperature)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The model's logits divided by the temperature, in their own dtype."""
+        scaled: Tensor = self.model(images) / self.temperature
+        return scaled
+
+
+def check_logits(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (N, K) as float64 and labels (N,) as int64 on one device; ValueError if they are not."""
+    shape = tuple(logits.shape)
+    if len(shape) != 2 or shape[0] < 1 or shape[1] < 2 or not logits.is_floating_point():
+        found = f"{shape} of {logits.dtype}"
+        raise ValueError(f"logits must be floating point (N, K), N >= 1 and K >= 2, got {found}")
+    broken = ~logits.isfinite().all(1)
+    if broken.any():
+        first = int(broken.nonzero()[0])
+        raise ValueError(f"logits of sample {first} hold NaN or Inf; has training diverged?")
+    logits = logits.detach().double()
+    return logits, check_labels(labels, *shape).to(logits.device)

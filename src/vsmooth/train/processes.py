@@ -1,0 +1,75 @@
+"""What the processes of one training must do together: agree, shard the weights, put them together again."""
+
+from __future__ import annotations
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.distributed import broadcast
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+
+def agree(values: list[int], accelerator: Accelerator) -> list[int]:
+    """The largest of each value over all processes; a collective call, unless there is one process."""
+    if accelerator.num_processes == 1:
+        return values
+    own = torch.tensor([values], device=accelerator.device)
+    gathered: Tensor = accelerator.gather(own)
+    return [int(value) for value in gathered.amax(0).tolist()]
+
+
+def share_buffers(model: nn.Module, accelerator: Accelerator) -> None:
+    """Give every process the buffers of the first: each has seen other images in its BatchNorm."""
+    if accelerator.num_processes > 1:
+        for buffer in model.buffers():
+            broadcast(buffer, 0)
+
+
+def synchronise_batchnorm(model: nn.Module, accelerator: Accelerator) -> nn.Module:
+    """BatchNorm statistics over the batches of all processes (``torch.nn.SyncBatchNorm``).
+
+    Raises:
+        ValueError: several processes on CPUs, for which torch has no synchronised BatchNorm.
+    """
+    if accelerator.num_processes == 1:
+        return model
+    if accelerator.device.type == "cpu":
+        raise ValueError(
+            "sync_batchnorm needs GPUs: torch has no synchronised BatchNorm for CPUs; leave --sync-batchnorm out"
+        )
+    converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    return converted
+
+
+def shard_weights(model: nn.Module, accelerator: Accelerator) -> nn.Module:
+    """Spread parameters, gradients and optimizer state over the processes (FSDP, Zhao et al. 2023), in place.
+
+    Layers of a million weights or more (large classifiers) are gathered by themselves when used, the rest as one.
+    """
+    mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
+    for module in list(model.modules())[:0:-1]:
+        if any(True for _ in module.parameters(recurse=False)) and _is_large(module):
+            fully_shard(module, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    return model
+
+
+_LARGE = 1_000_000
+
+
+def _is_large(module: nn.Module) -> bool:
+    return sum(parameter.numel() for parameter in module.parameters(recurse=False)) >= _LARGE
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """All of a sharded tensor (then every process must ask for it); others as they are."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def sharded_like(tensor: Tensor, reference: Tensor) -> Tensor:
+    """``tensor``, spread over the processes as ``reference`` of the same shape is."""
+    if not isinstance(reference, DTensor) or tensor.shape != reference.shape:
+        return tensor
+    return distribute_tensor(tensor.to(reference.device), reference.device_mesh, reference.placements)
