@@ -10,7 +10,7 @@ from itertools import chain
 
 import torch
 
-from benchmarks import calibration, loss, networks, training
+from benchmarks import calibration, distillation, loss, networks, training
 from vsmooth.experiments.environment import describe_environment
 
 
@@ -23,7 +23,7 @@ def main() -> int:
     print("Medians of interleaved rounds; below 1 is faster (or smaller) than what it is measured against,")
     print("for images/s above 1 is faster.\n")
     missed = 0
-    for row in chain(loss.rows(), training.rows(), calibration.rows()):
+    for row in chain(loss.rows(), training.rows(), distillation.rows(), calibration.rows()):
         print(row, flush=True)
         missed += not row.holds
     print(f"\n{missed} of the bars missed" if missed else "\nall bars met")

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import io
 from pathlib import Path
 
-from PIL import Image
-
 from vsmooth.experiments.record import load_comparison
-from vsmooth.report.figures import reliability_diagram
+from vsmooth.report.calibration_figures import ReliabilityPanel, reliability_diagrams
 from vsmooth.report.findings import gap_words
 from vsmooth.report.reliability import pool, reliability_bins, run_outcomes
 from vsmooth.report.style import styles
@@ -24,20 +21,15 @@ def main() -> None:
     parser.add_argument("--dpi", type=int, default=110)
     arguments = parser.parse_args()
     comparison = load_comparison(arguments.directory)
-    panels = []
-    for group, style in zip(comparison.groups, styles(comparison.groups), strict=True):
-        bins = reliability_bins(pool([run_outcomes(comparison, run) for run in group.runs]))
-        figure = reliability_diagram(group.name, bins, style, gap_words(confidence_gap(group)))
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=arguments.dpi)
-        panels.append(Image.open(buffer).convert("RGB"))
-    row = Image.new("RGB", (sum(panel.width for panel in panels), panels[0].height), "white")
-    left = 0
-    for panel in panels:
-        row.paste(panel, (left, 0))
-        left += panel.width
+    panels = [
+        ReliabilityPanel(
+            group.name, reliability_bins(pool([run_outcomes(comparison, run) for run in group.runs])), style,
+            gap_words(confidence_gap(group)), intervals=len(group.runs) == 1,
+        )
+        for group, style in zip(comparison.groups, styles(comparison.groups), strict=True)
+    ]
     arguments.picture.parent.mkdir(parents=True, exist_ok=True)
-    row.save(arguments.picture, optimize=True)
+    reliability_diagrams(panels).savefig(arguments.picture, dpi=arguments.dpi)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ import pytest
 import tyro
 
 from vsmooth.cli import main
-from vsmooth.cli.options import Compare, Evaluate, Recipes, Report, Train
+from vsmooth.cli.options import Calibrate, Compare, Distill, Evaluate, Inspect, Recipes, Report, Train
 
-VERBS = ("train", "compare", "evaluate", "report", "recipes")
-KINDS = (Train, Compare, Evaluate, Report, Recipes)
+VERBS = ("train", "compare", "distill", "evaluate", "report", "calibrate", "inspect", "recipes")
+KINDS = (Train, Compare, Distill, Evaluate, Report, Calibrate, Inspect, Recipes)
 
 
 def help_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:

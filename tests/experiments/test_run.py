@@ -21,7 +21,7 @@ from vsmooth.experiments.build import training_splits
 from vsmooth.experiments.run import evaluate_run, load_run, read_spec, run_experiment
 from vsmooth.experiments.spec import RunSpec
 from vsmooth.labels import OneHot, VirtualSmoothing
-from vsmooth.train import CheckpointError, Interrupted, Listener, Optimization, read_weights
+from vsmooth.train import CheckpointError, Execution, Interrupted, Listener, Optimization, read_weights
 
 SPEC = RunSpec("toy", "small", VirtualSmoothing(0.2), epochs=2, batch_size=32)
 FILES = {
@@ -245,3 +245,17 @@ def test_one_hot_network_has_no_virtual_classes(tmp_path: Path, toy_dataset: Dat
     spec = replace(SPEC, label=OneHot(), epochs=1, optimization=Optimization(ema_decay=0.5))
     assert run_experiment(spec, toy_dataset, tmp_path).num_virtual == 0
     assert read_weights(tmp_path / spec.folder / "model.safetensors")["network.fc.weight"].shape[0] == 4
+
+
+def test_a_network_that_cannot_take_the_images_is_named_before_anything_is_written(
+    tmp_path: Path, toy_dataset: Dataset
+) -> None:
+    spec = replace(SPEC, model="timm:inception_v4")
+    with pytest.raises(ValueError, match=r"timm:inception_v4 cannot take images of \dx\d+x\d+ \(.*--image-size"):
+        run_experiment(spec, toy_dataset, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_sharding_needs_several_processes(tmp_path: Path, toy_dataset: Dataset) -> None:
+    with pytest.raises(ValueError, match="fsdp shards over several processes, but there is one: start with torchrun"):
+        run_experiment(SPEC, toy_dataset, tmp_path, execution=Execution(fsdp=True))

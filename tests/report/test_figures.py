@@ -10,11 +10,10 @@ from vsmooth.report.figures import (
     Curve,
     accuracy_against_ece,
     confidence_histogram,
-    reliability_diagram,
     to_svg,
     training_curves,
 )
-from vsmooth.report.reliability import Outcomes, outcomes, reliability_bins
+from vsmooth.report.reliability import Outcomes, outcomes
 from vsmooth.report.style import Style
 
 STYLE = Style("#0072b2", "D", "-")
@@ -24,17 +23,6 @@ STYLE = Style("#0072b2", "D", "-")
 def found() -> Outcomes:
     rng = np.random.default_rng(0)
     return outcomes(3 * rng.normal(size=(300, 4)), rng.integers(0, 4, 300))
-
-
-def test_reliability_diagram_draws_the_bins(found: Outcomes) -> None:
-    bins = reliability_bins(found)
-    top, bottom = reliability_diagram("VS 0.3", bins, STYLE, "ECE 0.1").axes
-    drawn = [bar.get_height() for bar in top.containers[0]]
-    assert drawn == pytest.approx(bins.accuracy[bins.counts > 0])
-    assert sum(bar.get_height() for bar in bottom.containers[0]) == pytest.approx(1)
-    assert bottom.get_xlabel()
-    assert top.get_ylabel()
-    assert top.get_title(loc="left") == "VS 0.3"
 
 
 def test_confidence_histogram_shares(found: Outcomes) -> None:

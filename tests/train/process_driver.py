@@ -69,7 +69,8 @@ class Losses(Listener):
 def make_network(*, batchnorm: bool = False, dropout: float = 0.0) -> nn.Module:
     torch.manual_seed(3)
     norm = nn.BatchNorm2d(4) if batchnorm else nn.Identity()
-    features = [nn.Conv2d(1, 4, 3, stride=2), norm, nn.Tanh(), nn.Flatten(), nn.Dropout(dropout)]
+    convolutions = [nn.Conv2d(1, 4, 3, stride=2), norm, nn.Tanh(), nn.Conv2d(4, 4, 3, padding=1)]
+    features = [*convolutions, nn.Flatten(), nn.Dropout(dropout)]
     return add_virtual_classes(nn.Sequential(*features, nn.Linear(36, CLASSES)))
 
 
@@ -92,7 +93,8 @@ def make_trainer(folder: Path, listener: Losses, **changes: Any) -> tuple[Traine
     )
     trainer = Trainer(
         Standard(SCHEME, CLASSES),
-        make_network(batchnorm=options["batchnorm"], dropout=options["dropout"]),
+        # As a run has it; FSDP must cope with the strides.
+        make_network(batchnorm=options["batchnorm"], dropout=options["dropout"]).to(memory_format=torch.channels_last),
         batches,
         lambda model: {"norm": sum(float(p.detach().norm()) for p in model.parameters())},
         accelerator,

@@ -1,4 +1,4 @@
-"""The command line: ``vsmooth train | compare | evaluate | report | recipes``."""
+"""The command line: ``vsmooth train | compare | distill | evaluate | calibrate | inspect | report | recipes``."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -47,9 +48,9 @@ def calibrate_logits(command: Calibrate, console: Console) -> None:
         raise ValueError("--validation belongs to one file of logits; calibrate one at a time")
     settings = _settings(command)
     labels = []
-    for index, path in enumerate(command.runs):
+    for index, (name, path) in enumerate(zip(_names(command.runs), command.runs, strict=True)):
         record = evaluate_calibration(Predictions.load(path), validation, settings=settings)
-        labels.append(CalibratedLabel(path.stem, Style(_COLOURS[index % len(_COLOURS)], "o", "-"), (record,)))
+        labels.append(CalibratedLabel(name, Style(_COLOURS[index % len(_COLOURS)], "o", "-"), (record,)))
     output = Output(command.out)
     tables = _show_calibration(labels, output, console)
     _finish(labels, tables, output, console)
@@ -89,12 +90,17 @@ def gather(command: Calibrate) -> Comparison | None:
     return None if files else gather_runs(command.runs)
 
 
+def _names(files: Sequence[Path]) -> list[str]:
+    """Stems, or whole paths where two stems are the same."""
+    stems = [path.stem for path in files]
+    return stems if len(set(stems)) == len(stems) else [str(path) for path in files]
+
+
 def _settings(command: Calibrate) -> CalibrationSettings:
     return CalibrationSettings(command.bins, command.resamples, command.level)
 
 
-def _show_calibration(labels: list[CalibratedLabel] | tuple[CalibratedLabel, ...], output: Output,
-                      console: Console) -> dict[str, Table]:
+def _show_calibration(labels: Sequence[CalibratedLabel], output: Output, console: Console) -> dict[str, Table]:
     tables = {
         "Calibration on the test split": calibration_table(labels),
         "Before and after scaling": scaling_table(labels),
@@ -105,7 +111,8 @@ def _show_calibration(labels: list[CalibratedLabel] | tuple[CalibratedLabel, ...
     for first in range(0, len(panels), _WIDE):
         name = "reliability" if len(panels) <= _WIDE else f"reliability-{first // _WIDE + 1}"
         output.figure(name, partial(reliability_diagrams, panels[first : first + _WIDE]))
-    if runs := scaled_runs(labels):
+    runs = scaled_runs(labels)
+    if len(runs) > 1:  # of one alone the table says as much
         output.figure("temperature", partial(temperature_bars, runs))
     return tables
 
@@ -152,10 +159,7 @@ def _store_temperatures(
             say(console, f"{run.name}, seed {run.seed}, divided by {fit.temperature:.4f}: {path}")
 
 
-def _finish(
-    labels: list[CalibratedLabel] | tuple[CalibratedLabel, ...], tables: dict[str, Table], output: Output,
-    console: Console,
-) -> None:
+def _finish(labels: Sequence[CalibratedLabel], tables: dict[str, Table], output: Output, console: Console) -> None:
     if output.folder is not None:
         output.tables("calibration", tables)
         records = {label.name: [record.to_json() for record in label.records] for label in labels}

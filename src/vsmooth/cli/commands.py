@@ -30,7 +30,7 @@ from vsmooth.recipes import get_recipe
 from vsmooth.train import CheckpointError, Interrupted, TrainingDivergedError
 
 _EXPECTED = (ValueError, OSError, CheckpointError, TrainingDivergedError, ModuleNotFoundError)
-_NOTHING_DONE = "dry run: nothing was trained to the end and nothing written; leave out --dry-run to train"
+_NOTHING_DONE = "dry run: nothing was trained to the end, no run was written; leave out --dry-run to train"
 _NAMED = 5  # of unreadable images
 _INSTALL = '; it comes with pip install "vsmooth[lab]"'
 
@@ -205,7 +205,10 @@ def _load(source: str, image_size: int | None, skip_broken: bool, console: Conso
 
 
 def _say_replaced(dataset: Dataset, console: Console) -> None:
-    replaced = dataset.skipped[len(dataset.left_out) :]
+    from accelerate.utils import gather_object
+
+    met = gather_object(list(dataset.skipped[len(dataset.left_out) :]))  # every process has met others
+    replaced = list(dict.fromkeys(met))
     _say_unreadable("unreadable, replaced by the next image", replaced, console)
 
 

@@ -36,6 +36,9 @@ def load_splits(name: str, places: dict[str, Path], loading: Loading, statistics
     if unknown:
         raise ValueError(f"{places['test']} has classes that {places['train']} has not: {', '.join(unknown)}")
     listings = {split: _list_split(place, classes) for split, place in places.items()}
+    empty = sorted(set(classes) - {classes[label] for label in listings["train"].labels.tolist()})
+    if empty:
+        raise ValueError(f"{places['train']} has class folders without images: {', '.join(empty)}; fill or remove them")
     return assemble(name, tuple(classes), listings, loading, statistics=statistics)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vsmooth.atomic import replacing
 from vsmooth.evaluate.npz_files import read_arrays
-from vsmooth.metrics.inputs import check_labels
+from vsmooth.metrics.inputs import check_logits
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,16 +27,7 @@ class Predictions:
     labels: Tensor
 
     def __post_init__(self) -> None:
-        shape = tuple(self.logits.shape)
-        if len(shape) != 2 or shape[0] < 1 or shape[1] < 2 or not self.logits.is_floating_point():
-            raise ValueError(
-                f"logits must be floating point (N, K), N >= 1 and K >= 2, got {shape} of {self.logits.dtype}"
-            )
-        broken = ~self.logits.isfinite().all(1)
-        if broken.any():
-            first = int(broken.nonzero()[0])
-            raise ValueError(f"logits of sample {first} hold NaN or Inf; has training diverged?")
-        check_labels(self.labels, *shape)
+        check_logits(self.logits, self.labels)
 
     def __len__(self) -> int:
         return len(self.labels)

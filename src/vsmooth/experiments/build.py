@@ -10,6 +10,7 @@ from torch import nn
 
 from vsmooth.data import BatchSource, Dataset, Split, make_batches
 from vsmooth.data.dataset import Statistics
+from vsmooth.evaluate.predict import evaluation_mode
 from vsmooth.experiments.spec import RunSpec
 from vsmooth.head import add_virtual_classes
 from vsmooth.labels import VirtualSmoothing
@@ -48,11 +49,26 @@ def prepared_network(
     """:func:`build_network` from the run's seed, on the device and in the layout it is trained in."""
     torch.manual_seed(spec.seed)
     model = place(build_network(spec, dataset), accelerator.device)
+    _check_takes(model, spec.model, dataset.image_shape, accelerator.device)
     if spec.sync_batchnorm:
         model = synchronise_batchnorm(model, accelerator)
     if execution is not None and execution.gradient_checkpointing:
         checkpoint_blocks(model)
     return model
+
+
+def _check_takes(model: nn.Module, name: str, image_shape: tuple[int, int, int], device: torch.device) -> None:
+    """Raise ``ValueError`` where the network cannot look at such images; some need many pixels."""
+    try:
+        with evaluation_mode(model), torch.no_grad():
+            model(torch.zeros(1, *image_shape, device=device))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        channels, height, width = image_shape
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"{name} cannot take images of {channels}x{height}x{width} ({reason}); choose another network, or larger "
+            "images with --image-size"
+        ) from error
 
 
 def place(model: nn.Module, device: torch.device) -> nn.Module:
@@ -103,6 +119,8 @@ def build_trainer(
     """
     if execution.fsdp and spec.compile_model:
         raise ValueError("fsdp and compile do not go together; leave one of them out")
+    if execution.fsdp and accelerator.num_processes == 1:
+        raise ValueError("fsdp shards over several processes, but there is one: start with torchrun, or leave fsdp out")
     batches = training_batches(spec, dataset, train, accelerator, execution)
     return Trainer(
         method or Standard(spec.label, dataset.num_classes),

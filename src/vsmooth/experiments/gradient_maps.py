@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,12 @@ def gradient_overlaps(model: nn.Module, dataset: Dataset, resamples: int = 1000)
         (rank,) = bootstrap_statistic(_mean_of(overlap.rank), count, resamples=resamples)
         found[name] = Overlap(rank, float(overlap.cosine.nanmean()), count)
     return found
+
+
+def require_captum() -> None:
+    """ModuleNotFoundError, with the remedy, where integrated gradients cannot be had."""
+    if find_spec("captum") is None:
+        raise ModuleNotFoundError("integrated gradients need captum: pip install captum", name="captum")
 
 
 def spread_over_classes(labels: Tensor, wanted: int) -> Tensor:

@@ -14,7 +14,7 @@ from vsmooth.data import Dataset, Split
 from vsmooth.evaluate import Features, Predictions, collect, evaluate_similarity
 from vsmooth.evaluate.predict import model_device
 from vsmooth.experiments.build import training_splits
-from vsmooth.experiments.gradient_maps import collect_gradients, gradient_overlaps
+from vsmooth.experiments.gradient_maps import collect_gradients, gradient_overlaps, require_captum, spread_over_classes
 from vsmooth.experiments.inspection import FEATURES, InspectionRecord, write_inspection
 from vsmooth.experiments.record import Comparison, RunRecord
 from vsmooth.experiments.results import PREDICTIONS, evaluation_batches
@@ -47,30 +47,31 @@ def inspect_runs(
     comparison: Comparison,
     dataset: Dataset,
     options: InspectOptions,
-    on_run: Callable[[int, int], None] | None = None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[InspectionRecord, ...]:
     """Write features, gradients and `inspection.json` into the folder of each run; the records in the runs' order.
 
-    Similarity is compared with the one-hot run of the same seed, where there is one. `on_run(done, total)` is told
-    after each run. ValueError, before any work, for other data than the runs', classes that are unknown or not three,
-    and human labels that do not fit the test split.
+    Similarity is compared with the one-hot run of the same seed, where there is one. `tell(done, total)` is called
+    twice for each run. ValueError, before any work, for other data than the runs', classes that are unknown or other
+    than three, and human labels that do not fit the test split.
     """
     for run in comparison.runs:
         folder = Path(run.folder)
         dataset_fits(folder, read_spec(folder), dataset)
     classes = find_classes(comparison, dataset, options.classes)
     indices = evenly_spaced(len(dataset.test), _count(options, dataset))
+    spread_over_classes(dataset.test.labels, options.samples)
+    if options.integrated:
+        require_captum()
     human = None if options.human is None else _check_human(options.human, dataset)[indices]
     total, found = len(comparison.runs), []
     for done, run in enumerate(comparison.runs):
-        if on_run is not None:
-            on_run(done, total)
+        tell(done, 2 * total)
         found.append(_open(run, dataset, indices, classes, options))
-    found = [
-        _compare(comparison, run, record, human, options) for run, record in zip(comparison.runs, found, strict=True)
-    ]
-    for run, record in zip(comparison.runs, found, strict=True):
-        write_inspection(record, Path(run.folder))
+    for done, run in enumerate(comparison.runs):
+        tell(total + done, 2 * total)
+        found[done] = _compare(comparison, run, found[done], human, options)
+        write_inspection(found[done], Path(run.folder))
     return tuple(found)
 
 

@@ -23,6 +23,7 @@ from vsmooth.metrics.calibration import (
     weighted_under,
 )
 from vsmooth.metrics.decomposition import weighted_reliability, weighted_resolution, weighted_uncertainty
+from vsmooth.metrics.scores import weighted_accuracy, weighted_brier, weighted_nll
 from vsmooth.metrics.weighted import CheckedPredictions, Metric, WeightedPredictions
 
 CHUNK = 1_500_000  # weights held at once, 12 MB; a handful of arrays of this size live at the same time
@@ -35,22 +36,6 @@ class BootstrapInterval:
     value: float
     low: float
     high: float
-
-
-def weighted_accuracy(sample: WeightedPredictions) -> Tensor:
-    """`accuracy` under each weighting, (R,)."""
-    return sample.mean(sample.predictions.correct)
-
-
-def weighted_nll(sample: WeightedPredictions) -> Tensor:
-    """`negative_log_likelihood` under each weighting, (R,)."""
-    return sample.mean(-sample.predictions.own.log())
-
-
-def weighted_brier(sample: WeightedPredictions) -> Tensor:
-    """`brier_score` under each weighting, (R,)."""
-    found = sample.predictions
-    return sample.mean(found.squares - 2 * found.own + 1)
 
 
 CALIBRATION_METRICS: Mapping[str, Metric] = MappingProxyType({

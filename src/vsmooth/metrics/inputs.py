@@ -13,7 +13,7 @@ RANGE_TOLERANCE = 1e-6
 
 def check_predictions(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Probabilities (N, K) as float64 and labels (N,) as int64 on one device; ValueError if they are not."""
-    checked = _check_probabilities(probabilities)
+    checked = check_probabilities(probabilities)
     return checked, check_labels(labels, *checked.shape).to(checked.device)
 
 
@@ -31,13 +31,27 @@ def check_labels(labels: Tensor, num_samples: int, num_classes: int) -> Tensor:
     return labels.long()
 
 
+def check_logits(logits: Tensor, labels: Tensor) -> Tensor:
+    """Labels (N,) of logits (N, K) as int64 on the logits' device; ValueError unless both are what they should be."""
+    shape = tuple(logits.shape)
+    if len(shape) != 2 or shape[0] < 1 or shape[1] < 2 or not logits.is_floating_point():
+        found = f"{shape} of {logits.dtype}"
+        raise ValueError(f"logits must be floating point (N, K), N >= 1 and K >= 2, got {found}")
+    broken = ~logits.isfinite().all(1)
+    if broken.any():
+        first = int(broken.nonzero()[0])
+        raise ValueError(f"logits of sample {first} hold NaN or Inf; has training diverged?")
+    return check_labels(labels, *shape).to(logits.device)
+
+
 def check_bins(bins: int) -> None:
     """ValueError unless `bins` is a whole number of at least 1."""
     if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
         raise ValueError(f"bins must be a whole number of at least 1, got {bins!r}")
 
 
-def _check_probabilities(probabilities: Tensor) -> Tensor:
+def check_probabilities(probabilities: Tensor) -> Tensor:
+    """Probabilities (N, K) as float64; ValueError unless each row lies in [0, 1] and sums to 1."""
     shape = tuple(probabilities.shape)
     if len(shape) != 2 or not probabilities.is_floating_point():
         found = f"shape {shape} of {probabilities.dtype}"

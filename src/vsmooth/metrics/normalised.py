@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from vsmooth.metrics.inputs import _check_probabilities
+from vsmooth.metrics.inputs import check_probabilities
 
 
 def normalised_label_smoothing_probabilities(probabilities: Tensor) -> Tensor:
@@ -15,7 +15,7 @@ def normalised_label_smoothing_probabilities(probabilities: Tensor) -> Tensor:
     but their minimum, stay uniform. ValueError for inputs that are not probabilities. Source: the virtual
     smoothing paper, Sec. B.
     """
-    probabilities = _check_probabilities(probabilities)
+    probabilities = check_probabilities(probabilities)
     excess = probabilities - probabilities.amin(1, keepdim=True)
     total = excess.sum(1, keepdim=True)
     return (excess / total).where(total > 0, 1 / probabilities.shape[1])

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vsmooth.metrics.inputs import check_predictions
+from vsmooth.metrics.weighted import WeightedPredictions, unit_weights
 
 
 def accuracy(probabilities: Tensor, labels: Tensor) -> float:
@@ -40,8 +41,7 @@ def negative_log_likelihood(probabilities: Tensor, labels: Tensor) -> float:
     from logits, take `torch.nn.functional.cross_entropy`, which stays finite. Uniform probabilities give log
     K.
     """
-    probabilities, labels = check_predictions(probabilities, labels)
-    return float(-probabilities.gather(1, labels[:, None]).log().mean())
+    return float(weighted_nll(unit_weights(probabilities, labels)))
 
 
 def brier_score(probabilities: Tensor, labels: Tensor) -> float:
@@ -50,6 +50,20 @@ def brier_score(probabilities: Tensor, labels: Tensor) -> float:
     `mean_n sum_k (p_nk - [k = y_n])^2`, in 0..2 (sum over the classes, so twice the binary score for K = 2).
     Uniform probabilities give 1 - 1/K. Source: Brier (1950), Eq. 2.
     """
-    probabilities, labels = check_predictions(probabilities, labels)
-    own = probabilities.gather(1, labels[:, None]).squeeze(1)
-    return float((probabilities.square().sum(1) - 2 * own + 1).mean())
+    return float(weighted_brier(unit_weights(probabilities, labels)))
+
+
+def weighted_accuracy(sample: WeightedPredictions) -> Tensor:
+    """`accuracy` under each weighting, (R,)."""
+    return sample.mean(sample.predictions.correct)
+
+
+def weighted_nll(sample: WeightedPredictions) -> Tensor:
+    """`negative_log_likelihood` under each weighting, (R,)."""
+    return sample.mean(-sample.predictions.own.log())
+
+
+def weighted_brier(sample: WeightedPredictions) -> Tensor:
+    """`brier_score` under each weighting, (R,)."""
+    found = sample.predictions
+    return sample.mean(found.squares - 2 * found.own + 1)

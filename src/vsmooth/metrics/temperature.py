@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from vsmooth.metrics.inputs import check_labels
+from vsmooth.metrics.inputs import check_logits
 
 SMALLEST, LARGEST = 1e-4, 1e4  # temperatures searched; an optimum outside is none
 TOLERANCE = 1e-6  # nats per unit of log T
@@ -42,7 +42,8 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> TemperatureFit:
     """
     from scipy.optimize import brentq
 
-    logits, labels = check_logits(logits, labels)
+    labels = check_logits(logits, labels)
+    logits = logits.detach().double()
     excess = logits - logits.gather(1, labels[:, None])
 
     def slope(log_temperature: float) -> float:
@@ -83,17 +84,3 @@ class TemperatureScaled(nn.Module):
         """The model's logits divided by the temperature, in their own dtype."""
         scaled: Tensor = self.model(images) / self.temperature
         return scaled
-
-
-def check_logits(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits (N, K) as float64 and labels (N,) as int64 on one device; ValueError if they are not."""
-    shape = tuple(logits.shape)
-    if len(shape) != 2 or shape[0] < 1 or shape[1] < 2 or not logits.is_floating_point():
-        found = f"{shape} of {logits.dtype}"
-        raise ValueError(f"logits must be floating point (N, K), N >= 1 and K >= 2, got {found}")
-    broken = ~logits.isfinite().all(1)
-    if broken.any():
-        first = int(broken.nonzero()[0])
-        raise ValueError(f"logits of sample {first} hold NaN or Inf; has training diverged?")
-    logits = logits.detach().double()
-    return logits, check_labels(labels, *shape).to(logits.device)

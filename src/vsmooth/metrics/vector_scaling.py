@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from vsmooth.metrics.temperature import check_logits, fit_temperature
+from vsmooth.metrics.inputs import check_logits
+from vsmooth.metrics.temperature import fit_temperature
 
 TOLERANCE = 1e-5  # largest slope of the NLL in any factor or offset
 ITERATIONS = 1000
@@ -49,7 +50,8 @@ def fit_vector_scaling(logits: Tensor, labels: Tensor) -> VectorScalingFit:
     """
     from scipy.optimize import minimize
 
-    logits, labels = check_logits(logits, labels)
+    labels = check_logits(logits, labels)
+    logits = logits.detach().double()
     num_classes = logits.shape[1]
     _check_all_present(labels, num_classes)
     start = fit_temperature(logits, labels)

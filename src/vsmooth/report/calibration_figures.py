@@ -145,7 +145,7 @@ def temperature_bars(runs: Sequence[ScaledRun], ylabel: str = "Test ECE (lower i
     """
     if not runs:
         raise ValueError("there is no label to draw before and after temperature scaling")
-    with new_figure(1.4 + 0.95 * len(runs), 3.2) as (figure, axes):
+    with new_figure(max(3.4, 1.4 + 0.95 * len(runs)), 3.2) as (figure, axes):
         for place, run in enumerate(runs):
             for side, values in ((-0.2, run.before), (0.2, run.after)):
                 before = side < 0

@@ -99,8 +99,8 @@ def _calibration_notes(labels: Sequence[CalibratedLabel]) -> tuple[str, ...]:
     if any(len(label.records) == 1 for label in labels):
         level = labels[0].settings.level
         notes.append(
-            f"Second line: {level:.0%} bootstrap interval over the test images, for this one network. The noise that "
-            "binning adds to an error is taken out of its interval, which may therefore lie below the value."
+            f"Second line: {100 * level:g} % bootstrap interval over the test images, for this one network. The noise "
+            "that binning adds to an error is taken out of its interval, which may therefore lie below the value."
         )
     if any(len(label.records) > 1 for label in labels):
         notes.append("±: standard deviation over the seeds.")
@@ -114,14 +114,16 @@ def scaling_table(labels: Sequence[CalibratedLabel]) -> Table:
     variants += [(NORMALISED, "normalised")] if normalised else []
     columns = [Column("Label"), Column("T")]
     columns += [Column(f"ECE\n{words}") for _, words in variants]
-    columns += [Column(f"NLL\n{words}", False) for _, words in variants]
+    # Without its floor a right class that came last has probability 0, and the NLL is infinite.
+    scored = [(of, words) for of, words in variants if of != NORMALISED]
+    columns += [Column(f"NLL\n{words}", False) for _, words in scored]
     columns += [Column("Accuracy %\nvector", False)]
     rows = tuple(
         (
             Cell(label.name),
             Cell(temperature_text(label)),
             *(_cell(label, "ece", of) for of, _ in variants),
-            *(_cell(label, "nll", of) for of, _ in variants),
+            *(_cell(label, "nll", of) for of, _ in scored),
             _cell(label, "accuracy", VECTOR),
         )
         for label in labels

@@ -1,4 +1,4 @@
-"""Differences from one-hot: over seeds where there are several, else over the test images of the one."""
+"""Differences from one-hot, or from no teacher: over seeds, with a single one over the test images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Statistic = Callable[[Floats], Floats]
 def difference_from_one_hot(comparison: Comparison, group: Group, metric: str) -> PairedDifference | None:
     """The paired difference; with one shared seed a bootstrap over the test images gives its interval.
 
-    None for one-hot itself and without a shared seed.
+    None for one-hot itself and without a shared seed. Where teachers are compared, from the students without one.
     """
     difference = comparison.difference(group, metric)
     if difference is None or difference.low is not None or metric not in METRICS:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vsmooth.report.placing import place_labels, spread
-from vsmooth.report.reliability import Bins, Floats, Outcomes
+from vsmooth.report.reliability import Floats, Outcomes
 from vsmooth.report.style import Style, mix_with_white
 
 if TYPE_CHECKING:
@@ -74,32 +74,6 @@ def new_figure(width: float, height: float, **grid: Any) -> Iterator[tuple[Figur
     with rc_context(RC):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure, figure.subplots(**grid)
-
-
-def reliability_diagram(name: str, bins: Bins, style: Style, note: str = "") -> Figure:
-    """Accuracy by confidence bin against the diagonal, the gap hatched, the share of samples below."""
-    from matplotlib.ticker import PercentFormatter
-
-    centres, width = (bins.edges[:-1] + bins.edges[1:]) / 2, np.diff(bins.edges)
-    strength = np.where(bins.counts < FEW_SAMPLES, 0.35, 1.0)[bins.counts > 0]
-    full = bins.counts > 0
-    ratios = {"height_ratios": [3.4, 1]}
-    with new_figure(3.4, 3.9, nrows=2, sharex=True, gridspec_kw=ratios) as (figure, (top, bottom)):
-        accuracy, confidence = bins.accuracy[full], bins.confidence[full]
-        bars = top.bar(centres[full], accuracy, width[full] * 0.92, color=style.colour)
-        gaps = top.bar(centres[full], confidence - accuracy, width[full] * 0.92, bottom=accuracy,
-                       facecolor="none", edgecolor="#c1272d", hatch="/////", linewidth=0.6)
-        for bar, gap, alpha in zip(bars, gaps, strength, strict=True):
-            bar.set_alpha(alpha)
-            gap.set_alpha(alpha)
-        top.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=(0, (4, 3)))
-        top.set(xlim=(0, 1), ylim=(0, 1), ylabel="Accuracy in the bin")
-        set_titles(top, name, [(0.0, note, INK)])
-        bottom.bar(centres, bins.counts / max(bins.counts.sum(), 1), width * 0.92, color="#8a8a8a")
-        bottom.set(xlabel="Confidence of the prediction", ylabel="Samples")
-        bottom.yaxis.set_major_formatter(PercentFormatter(1, 0))
-        bottom.locator_params(axis="y", nbins=3)
-    return figure
 
 
 def set_titles(axes: Axes, name: str, notes: Sequence[tuple[float, str, str]]) -> None:

@@ -57,13 +57,18 @@ def _check(comparison: Comparison, text: str, group: Group, metric: Metric, sign
     difference = difference_from_one_hot(comparison, group, metric.key)
     if difference is None:
         return Claim(text, group.name, "not tested", "not tested", "no one-hot network with the same seed")
+    return judge(text, group.name, metric, difference, sign)
+
+
+def judge(text: str, label: str, metric: Metric, difference: PairedDifference, sign: int) -> Claim:
+    """A claim that the difference has this sign, and what its interval says of it."""
     evidence = f"{metric_change(metric, difference)} ({interval_words(metric, difference)})"
     if not difference.distinguishable:
         verdict = f"not distinguishable with {_seeds(difference)}"
-        return Claim(text, group.name, "not distinguishable", verdict, evidence)
+        return Claim(text, label, "not distinguishable", verdict, evidence)
     outcome: Outcome = "holds" if difference.mean * sign > 0 else "does not hold"
     limit = "" if difference.source == "seeds" else " for this one seed"
-    return Claim(text, group.name, outcome, outcome + limit, evidence)
+    return Claim(text, label, outcome, outcome + limit, evidence)
 
 
 def metric_change(metric: Metric, difference: PairedDifference) -> str:

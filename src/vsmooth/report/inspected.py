@@ -31,6 +31,7 @@ class InspectedRun:
     run: RunRecord
     folder: Path
     record: InspectionRecord
+    is_baseline: bool = False
 
     @cached_property
     def test(self) -> Features:
@@ -54,7 +55,7 @@ def inspected_runs(comparison: Comparison) -> tuple[InspectedRun, ...]:
             folder = Path(comparison.directory, run.folder)
             record = read_inspection(folder)
             if record is not None:
-                found.append(InspectedRun(group.name, style, run, folder, record))
+                found.append(InspectedRun(group.name, style, run, folder, record, group is comparison.baseline))
                 break
     return tuple(found)
 
@@ -83,7 +84,7 @@ def _plane_column(run: InspectedRun, virtual: bool, each: int) -> PlaneColumn:
         clouds,
         plane.project(run.test.real_templates[classes]).numpy(),
         plane.project(templates).numpy() if virtual and len(templates) else None,
-        f"{share:.0%} of the spread of means",
+        f"holds {share:.0%} of the means' spread",
     )
 
 
@@ -106,13 +107,14 @@ def mass_columns(runs: Sequence[InspectedRun]) -> tuple[MassColumn, ...]:
 
 
 def similarity_rows(runs: Sequence[InspectedRun]) -> tuple[SimilarityRow, ...]:
-    """The baseline and the runs that were compared with it."""
-    rows = []
-    for run in runs:
-        found = run.record.similarity
-        if found is not None and (found.differences or run.run.label == "one-hot" or len(runs) == 1):
-            rows.append(SimilarityRow(run.name, found.values, found.differences))
-    return tuple(rows)
+    """The baseline and the runs that were compared with it; all runs where none was."""
+    rows = [
+        (run.is_baseline, SimilarityRow(run.name, run.record.similarity.values, run.record.similarity.differences))
+        for run in runs
+        if run.record.similarity is not None
+    ]
+    compared = any(row.differences for _, row in rows)
+    return tuple(row for is_baseline, row in rows if row.differences or is_baseline or not compared)
 
 
 def similarity_matrices(runs: Sequence[InspectedRun]) -> dict[str, npt.NDArray[np.float64]]:

@@ -24,9 +24,9 @@ def virtual_table(runs: Sequence[InspectedRun]) -> Table | None:
         Column("5 % to 95 %\nof the images", False),
         Column("Evenness\n(of the label)"),
         Column("Virtual\non top"),
-        Column("Distance of templates:\nreal-real", False),
-        Column("real-\nvirtual", False),
-        Column("virtual-\nvirtual", False),
+        Column("Distance\nreal-real", False),
+        Column("Distance\nreal-virtual", False),
+        Column("Distance\nvirtual-virtual", False),
     )
     rows = []
     for run in runs:
@@ -47,7 +47,8 @@ def virtual_table(runs: Sequence[InspectedRun]) -> Table | None:
     note = (
         "Mass: probability of all virtual classes together, mean over the test images; near alpha is healthy. "
         "Evenness: entropy of their shares, 1 where all are equal. Virtual on top: images whose largest logit is a "
-        "virtual one. Virtual templates that lie together (distance near 0) act as one class."
+        "virtual one. Distance: mean Euclidean one between the classifier's rows; virtual ones that lie together (near "
+        "0) act as one class."
     )
     return Table(columns, tuple(rows), (note,)) if rows else None
 

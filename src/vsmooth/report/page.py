@@ -12,10 +12,14 @@ import numpy as np
 
 from vsmooth.atomic import replacing
 from vsmooth.experiments.record import Comparison, Group
-from vsmooth.report import figures, tables
+from vsmooth.report import distillation, figures, tables
+from vsmooth.report.calibration_figures import ReliabilityPanel, reliability_diagrams
+from vsmooth.report.calibration_sections import calibration_sections
 from vsmooth.report.findings import Claim, claims, findings, gap_words
+from vsmooth.report.html_parts import escaped, framed, paragraph, section, side_by_side
+from vsmooth.report.inspection_sections import inspection_sections
 from vsmooth.report.reliability import Floats, Outcomes, pool, reliability_bins, run_outcomes
-from vsmooth.report.render import to_html, typeset
+from vsmooth.report.render import to_html
 from vsmooth.report.style import Style, styles
 
 CURVES = (
@@ -41,15 +45,17 @@ def render_page(comparison: Comparison) -> str:
     looks = styles(comparison.groups)
     sections = (
         _header(comparison),
-        _section("What the runs show", _verdicts(comparison)),
-        _section("Results on the test images", to_html(tables.result_table(comparison)) + _glossary()),
-        _section("Is the confidence right?", _reliability(comparison, outcomes, looks)),
-        _section("How sure, when right and when wrong?", _histograms(comparison, outcomes)),
-        _section("Accuracy against calibration", _scatter(comparison, looks)),
-        _section("Training curves", _curves(comparison, looks)),
-        _section("How alpha was chosen", _selection(comparison)),
-        _section("Every run", _runs(comparison)),
-        _section("Reproduce", _reproduce(comparison)),
+        section("What the runs show", _verdicts(comparison)),
+        section("Results on the test images", to_html(tables.result_table(comparison)) + _glossary(comparison)),
+        section("Is the confidence right?", _reliability(comparison, outcomes, looks)),
+        section("How sure, when right and when wrong?", _histograms(comparison, outcomes)),
+        section("Accuracy against calibration", _scatter(comparison, looks)),
+        calibration_sections(comparison),
+        inspection_sections(comparison),
+        section("Training curves", _curves(comparison, looks)),
+        section("How alpha was chosen", _selection(comparison)),
+        section("Every run", _runs(comparison)),
+        section("Reproduce", _reproduce(comparison)),
     )
     css = files("vsmooth.report").joinpath("page.css").read_text(encoding="utf-8")
     first = comparison.runs[0]
@@ -59,18 +65,6 @@ def render_page(comparison: Comparison) -> str:
         f"<title>vsmooth: {escape(first.model)} on {escape(first.data)}</title><style>{css}</style></head>"
         f"<body><main>{''.join(sections)}</main></body></html>\n"
     )
-
-
-def _section(title: str, body: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{body}</section>" if body else ""
-
-
-def _text(text: str) -> str:
-    return escape(typeset(text))
-
-
-def _paragraph(text: str, kind: str = "") -> str:
-    return f'<p class="{kind}">{_text(text)}</p>' if kind else f"<p>{_text(text)}</p>"
 
 
 def _header(comparison: Comparison) -> str:
@@ -87,17 +81,21 @@ def _header(comparison: Comparison) -> str:
         f"{first.model} ({first.parameters:,} parameters) · {first.data} ({first.num_classes} classes) · "
         f"{first.epochs} epochs · {len(seeds)} seed{'s' if len(seeds) != 1 else ''} · {', '.join(names)}"
     )
-    title = "<h1>Does virtual smoothing help here?</h1>"
-    return f"<header>{title}{_paragraph(about)}{_paragraph(facts, 'facts')}</header>"
+    title = "Does virtual smoothing help here?"
+    if comparison.has_teachers:
+        title, about = distillation.TITLE, distillation.ABOUT
+    return f"<header><h1>{title}</h1>{paragraph(about)}{paragraph(facts, 'facts')}</header>"
 
 
 def _verdicts(comparison: Comparison) -> str:
-    names = "|".join(re.escape(_text(group.name)) for group in comparison.groups)
+    taught = (distillation.findings, distillation.claims)
+    say, check = taught if comparison.has_teachers else (findings, claims)
+    names = "|".join(re.escape(escaped(group.name)) for group in comparison.groups)
     items = "".join(
-        "<li>" + re.sub(f"^({names}|One-hot)", r"<strong>\1</strong>", _text(text)) + "</li>"
-        for text in findings(comparison)
+        "<li>" + re.sub(f"^({names}|One-hot)", r"<strong>\1</strong>", escaped(text)) + "</li>"
+        for text in say(comparison)
     )
-    rows = "".join(_claim_row(claim) for claim in claims(comparison))
+    rows = "".join(_claim_row(claim) for claim in check(comparison))
     titles = ("The paper says", "Checked on", "Here", "Numbers")
     head = "".join(f'<th scope="col">{title}</th>' for title in titles)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
@@ -106,37 +104,36 @@ def _verdicts(comparison: Comparison) -> str:
 
 def _claim_row(claim: Claim) -> str:
     kind, mark = MARKS.get(claim.outcome, ("", ""))
-    cells = f'<td>{_text(claim.label)}</td><td class="{kind}">{mark} {_text(claim.verdict)}</td>'
-    return f'<tr><th scope="row">{_text(claim.text)}</th>{cells}<td>{_text(claim.evidence)}</td></tr>'
+    cells = f'<td>{escaped(claim.label)}</td><td class="{kind}">{mark} {escaped(claim.verdict)}</td>'
+    return f'<tr><th scope="row">{escaped(claim.text)}</th>{cells}<td>{escaped(claim.evidence)}</td></tr>'
 
 
-def _glossary() -> str:
-    return _paragraph(
+def _glossary(comparison: Comparison) -> str:
+    taught = distillation.GLOSSARY if comparison.has_teachers else ""
+    return paragraph(
         "ECE: expected calibration error, the mean distance between confidence and accuracy over 15 bins "
         "(0 is perfect). NLL: negative log-likelihood of the right class, in nats. Brier: squared error "
         "of the probabilities, 0 to 2. For all three, less is better. Test probabilities are the softmax "
-        "over the real classes only.",
+        f"over the real classes only.{taught}",
         "note",
     )
-
-
-def new_figure(svg: str, kind: str = "") -> str:
-    return f'<figure class="{kind}">{svg}</figure>' if kind else f"<figure>{svg}</figure>"
 
 
 def _reliability(comparison: Comparison, outcomes: Sequence[Outcomes], looks: Sequence[Style]) -> str:
     panels = []
     for i, (group, found, look) in enumerate(zip(comparison.groups, outcomes, looks, strict=True)):
-        figure = figures.reliability_diagram(group.name, reliability_bins(found), look, _panel_note(group))
-        panels.append(new_figure(figures.to_svg(figure, f"Reliability diagram of {group.name}", f"r{i}")))
+        # Pooled over seeds, the outcomes on one image are not independent, so there is no interval to draw.
+        alone = len(group.runs) == 1
+        panel = ReliabilityPanel(group.name, reliability_bins(found), look, _panel_note(group), intervals=alone)
+        panels.append(framed(reliability_diagrams([panel]), f"Reliability diagram of {group.name}", f"r{i}"))
     text = (
         "Predictions are sorted by stated confidence into 15 bins; a bar is the share of them that is "
         "right. On the dashed line confidence equals accuracy. Red hatching is the gap: bars below the "
         "line are over-confident, bars above it under-confident. Pale bars hold fewer than "
-        f"{figures.FEW_SAMPLES} images. Below: the share of images in each bin. The seeds are pooled; the "
-        "ECE is the mean over seeds."
+        f"{figures.FEW_SAMPLES} images. Below: the share of images in each bin. Several seeds are pooled, and "
+        "their ECE is the mean; of one seed a thin line shows the interval of each bar (Wilson, 95 %)."
     )
-    return _paragraph(text) + f'<div class="figures">{"".join(panels)}</div>'
+    return paragraph(text) + side_by_side(panels)
 
 
 def _panel_note(group: Group) -> str:
@@ -153,12 +150,12 @@ def _histograms(comparison: Comparison, outcomes: Sequence[Outcomes]) -> str:
     panels = []
     for i, (group, found) in enumerate(zip(comparison.groups, outcomes, strict=True)):
         figure = figures.confidence_histogram(group.name, found, limit)
-        panels.append(new_figure(figures.to_svg(figure, f"Confidence histogram of {group.name}", f"h{i}")))
+        panels.append(framed(figure, f"Confidence histogram of {group.name}", f"h{i}"))
     text = (
         "Upwards: predictions that are right; downwards, hatched: predictions that are wrong; each as a "
         "share of its own kind. A useful confidence is high above the line and low below it."
     )
-    return _paragraph(text) + f'<div class="figures">{"".join(panels)}</div>'
+    return paragraph(text) + side_by_side(panels)
 
 
 def _scatter(comparison: Comparison, looks: Sequence[Style]) -> str:
@@ -170,9 +167,8 @@ def _scatter(comparison: Comparison, looks: Sequence[Style]) -> str:
             clouds.append(figures.Cloud(group.name, look, kept[:, 0], kept[:, 1]))
     if not clouds:
         return ""
-    svg = figures.to_svg(figures.accuracy_against_ece(clouds), "Test accuracy against ECE", "s")
     text = "Up and to the left is better. Small points are single seeds, large ones their mean."
-    return _paragraph(text) + new_figure(svg, "wide")
+    return paragraph(text) + framed(figures.accuracy_against_ece(clouds), "Test accuracy against ECE", "s", "wide")
 
 
 def _curves(comparison: Comparison, looks: Sequence[Style]) -> str:
@@ -185,14 +181,14 @@ def _curves(comparison: Comparison, looks: Sequence[Style]) -> str:
         ]
         if curves:
             figure = figures.training_curves(curves, title, percent)
-            panels.append(new_figure(figures.to_svg(figure, f"{title} by epoch", f"c{i}")))
+            panels.append(framed(figure, f"{title} by epoch", f"c{i}"))
     if not panels:
         return ""
     text = (
         "On validation images, which are cut from the training set. Lines are means over the seeds, bands "
         "their range. Training losses are left out: each label has its own scale."
     )
-    return _paragraph(text) + f'<div class="figures" style="--least: 310px">{"".join(panels)}</div>'
+    return paragraph(text) + side_by_side(panels, "310px")
 
 
 def _history(group: Group, field: str) -> Floats:
@@ -207,8 +203,8 @@ def _selection(comparison: Comparison) -> str:
     if not found:
         return ""
     text = "Each candidate was scored on validation images; the test images had no part in the choice."
-    return _paragraph(text) + "".join(
-        f"<p><strong>{_text(group.name)}</strong></p>{to_html(table, 'compact')}" for group, table in found
+    return paragraph(text) + "".join(
+        f"<p><strong>{escaped(group.name)}</strong></p>{to_html(table, 'compact')}" for group, table in found
     )
 
 

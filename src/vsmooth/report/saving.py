@@ -24,6 +24,6 @@ def save_figure(figure: Figure, folder: Path, name: str) -> tuple[Path, ...]:
     for kind, options in _FORMATS.items():
         path = folder / f"{name}.{kind}"
         with replacing(path) as partial, rc_context({**RC, "pdf.fonttype": 42}):
-            figure.savefig(partial, format=kind, **options)
+            figure.savefig(partial, format=kind, bbox_inches="tight", pad_inches=0.06, **options)
         paths.append(path)
     return tuple(paths)

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 from vsmooth.experiments.record import Group
 
-# Okabe and Ito 2008: vermillion and blue differ for every common colour deficiency; one-hot is neutral.
+# Okabe and Ito 2008: vermillion and blue differ for every common colour deficiency; one-hot is neutral. Students have
+# the look of their teacher's label; green is a teacher of which no label is known.
+PLAIN, UNKNOWN = "plain", ""
 BASE_COLOURS = {"one-hot": "#4d4d4d", "label-smoothing": "#d55e00", "virtual-smoothing": "#0072b2"}
-MARKERS = {"one-hot": "o", "label-smoothing": "s", "virtual-smoothing": "D"}
+BASE_COLOURS |= {PLAIN: "#9a9a9a", UNKNOWN: "#009e73"}
+MARKERS = {"one-hot": "o", "label-smoothing": "s", "virtual-smoothing": "D", PLAIN: "^", UNKNOWN: "v"}
 LINES = ("-", "--", ":", "-.")
 TEXT_COLOURS = {"one-hot": "#333333", "label-smoothing": "#a34700", "virtual-smoothing": "#005a8e"}
+TEXT_COLOURS |= {PLAIN: "#5e5e5e", UNKNOWN: "#00674b"}
 LIGHTEST = 0.4
 
 
@@ -32,13 +36,21 @@ def mix_with_white(colour: str, share: float) -> str:
 
 
 def styles(groups: Sequence[Group]) -> tuple[Style, ...]:
-    """A style per group: hue and marker by label scheme, darker for a larger alpha."""
+    """A style per group: hue and marker by label scheme (the teacher's, of students), darker for a larger alpha."""
     found = []
-    for group in groups:
-        alphas = sorted({other.alpha for other in groups if other.label == group.label}, reverse=True)
-        rank = alphas.index(group.alpha)
-        share = LIGHTEST * rank / max(len(alphas) - 1, 1)
-        colour = mix_with_white(BASE_COLOURS.get(group.label, "#4d4d4d"), share)
-        found.append(Style(colour, MARKERS.get(group.label, "o"), LINES[rank % len(LINES)],
-                           TEXT_COLOURS.get(group.label, "#333333")))
+    # The place tells apart groups of one scheme and alpha: two teachers, or two numbers of virtual classes.
+    keys = [(*_label_of(group), place) for place, group in enumerate(groups)]
+    for label, alpha, place in keys:
+        kin = sorted((-other, where) for name, other, where in keys if name == label)
+        rank = kin.index((-alpha, place))
+        share = LIGHTEST * rank / max(len(kin) - 1, 1)
+        colour = mix_with_white(BASE_COLOURS.get(label, "#4d4d4d"), share)
+        found.append(Style(colour, MARKERS.get(label, "o"), LINES[rank % len(LINES)],
+                           TEXT_COLOURS.get(label, "#333333")))
     return tuple(found)
+
+
+def _label_of(group: Group) -> tuple[str, float]:
+    if group.teacher is not None:
+        return group.teacher.label, group.teacher.alpha
+    return (PLAIN, 0.0) if group.plain else (group.label, group.alpha)

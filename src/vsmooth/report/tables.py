@@ -42,6 +42,11 @@ ECE = Metric("ece", "ECE", 3, -1)
 NLL = Metric("nll", "NLL", 3, -1)
 BRIER = Metric("brier", "Brier", 3, -1, compared=False)
 METRICS = (ACCURACY, ECE, NLL, BRIER)
+TEACHER = (
+    Metric("teacher_accuracy", "Teacher's\naccuracy %", 2, +1, 100, compared=False),
+    Metric("teacher_agreement", "Agrees with\nteacher, %", 2, +1, 100, compared=False),
+    Metric("teacher_divergence", "KL(teacher ‖\nstudent)", 4, -1, compared=False),
+)
 
 
 def confidence_words(gap: float) -> str:
@@ -68,21 +73,24 @@ def interval_text(metric: Metric, difference: PairedDifference) -> str:
 
 
 def result_table(comparison: Comparison) -> Table:
-    """A row per label and alpha: means, standard deviations, differences from one-hot with intervals."""
+    """A row per label and alpha, or per teacher: means, standard deviations, differences with intervals."""
     best = {metric.key: best_group(comparison, metric) for metric in METRICS}
+    teacher = TEACHER if comparison.has_teachers else ()
     rows = tuple(
         (
             Cell(group.name),
             Cell(str(len(group.runs))),
             *(_metric_cell(comparison, group, metric, group is best[metric.key]) for metric in METRICS),
             _gap_cell(group),
+            *(_metric_cell(comparison, group, metric, best=False) for metric in teacher),
             Cell(_mean_text(group, "images_per_second", "{:,.0f}")),
             Cell(_mean_text(group, "train_seconds", "{:,.1f}")),
         )
         for group in comparison.groups
     )
-    essential = ("Label", "Seeds", ACCURACY.title, ECE.title, NLL.title)
-    further = (BRIER.title, "Confidence −\naccuracy, points", "Images/s", "Training, s")
+    essential = (_first_title(comparison), "Seeds", ACCURACY.title, ECE.title, NLL.title)
+    taught = tuple(metric.title for metric in teacher)
+    further = (BRIER.title, "Confidence −\naccuracy, points", *taught, "Images/s", "Training, s")
     columns = tuple(Column(title, title in essential) for title in (*essential, *further))
     return Table(columns, rows, _notes(comparison, rows))
 
@@ -101,10 +109,11 @@ def best_group(comparison: Comparison, metric: Metric) -> Group | None:
 
 def seed_table(comparison: Comparison) -> Table:
     """A row per run."""
-    titles = ("Label", "Seed", "Accuracy %", "ECE", "NLL", "Brier", "Confidence %", "Training, s", "Folder")
+    scores = ("Accuracy %", "ECE", "NLL", "Brier", "Confidence %")
+    titles = (_first_title(comparison), "Seed", *scores, "Training, s", "Folder")
     rows = tuple(
         (
-            Cell(run.name),
+            Cell(group.name),
             Cell(str(run.seed)),
             *(Cell(_number(metric, run.value(metric.key))) for metric in METRICS),
             Cell(_number(ACCURACY, run.value("mean_confidence"))),
@@ -115,6 +124,10 @@ def seed_table(comparison: Comparison) -> Table:
         for run in group.runs
     )
     return Table(tuple(Column(title) for title in titles), rows)
+
+
+def _first_title(comparison: Comparison) -> str:
+    return "Student" if comparison.has_teachers else "Label"
 
 
 def selection_table(group: Group) -> Table | None:
@@ -185,7 +198,9 @@ def _notes(comparison: Comparison, rows: tuple[tuple[Cell, ...], ...]) -> tuple[
         )
     if any(cell.detail.startswith(("+", "-")) for cell in cells):
         kind = "" if bootstrapped else " (Student t)"
-        notes.append(f"Second line: paired difference from one-hot with its 95 % confidence interval{kind}.")
+        notes.append(
+            f"Second line: paired difference from {comparison.baseline_name} with its 95 % confidence interval{kind}."
+        )
     if bootstrapped:
         notes.append(
             f"{DAGGER} One shared seed: the interval is a bootstrap over the test images. It holds for "

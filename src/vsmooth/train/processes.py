@@ -48,6 +48,7 @@ def shard_weights(model: nn.Module, accelerator: Accelerator) -> nn.Module:
 
     Layers of a million weights or more (large classifiers) are gathered by themselves when used, the rest as one.
     """
+    model.to(memory_format=torch.contiguous_format)  # FSDP2 shards contiguous parameters only
     mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
     for module in list(model.modules())[:0:-1]:
         if any(True for _ in module.parameters(recurse=False)) and _is_large(module):

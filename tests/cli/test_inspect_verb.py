@@ -1,0 +1,86 @@
+"""`vsmooth inspect`, from typed words to printed tables and files, and the page that shows them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vsmooth.cli import main
+
+TINY = ["--epochs", "1", "--batch-size", "36", "--precision", "fp32"]
+FEW = ["--resamples", "40", "--samples", "2"]
+
+
+@pytest.fixture(scope="module")
+def trained(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained")
+    assert main(["compare", "--labels", "one-hot", "vs:0.3", "--data", str(toy_folder), "--out", str(out), *TINY]) == 0
+    return out
+
+
+@pytest.fixture
+def runs(trained: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(trained, tmp_path / "runs")
+
+
+def squeezed(text: str) -> str:
+    return " ".join(re.sub(r"[│┃]", " ", text).split())
+
+
+def test_everything(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "people.npy", np.random.default_rng(0).integers(1, 9, (80, 4)))
+    options = ["--human", str(tmp_path / "people.npy"), "--virtual-templates", "--integrated"]
+    assert main(["inspect", str(runs), *options, "--out", str(tmp_path / "out"), *FEW]) == 0
+    captured = capsys.readouterr()
+    text = squeezed(captured.out)
+    assert captured.err == ""
+    for words in (
+        "Virtual classes", "VS 0.3: The virtual classes are", "Similarity between classes", "KL(people,",
+        "Compared with one-hot, VS 0.3", "The plane goes through the templates of quarter-",
+        "Overlap of the input gradients", "CKA between runs",
+    ):
+        assert words in text
+    names = ("virtual-mass", "class-similarity", "plane", "input-gradients", "integrated-gradients")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *(f"{name}.{kind}" for name in names for kind in ("png", "pdf")), "inspection.md",
+    }
+    assert main(["report", str(runs)]) == 0
+    page = (runs / "report.html").read_text()
+    for title in ("Three classes on a plane", "Which similarity the labels keep", "What the virtual classes do",
+                  "Where the classes look"):
+        assert f"<h2>{title}</h2>" in page
+
+
+def test_one_run_alone(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run,) = runs.glob("vs-*")
+    assert main(["inspect", str(run), "--classes", "quarter-2", "0", "1", *FEW]) == 0
+    text = squeezed(capsys.readouterr().out)
+    assert "The plane goes through the templates of quarter-2, quarter-0 and quarter-1" in text
+    assert "Compared with one-hot" not in text
+    assert "CKA" not in text
+    assert {path.name for path in run.iterdir()} >= {
+        "features-test.npz", "features-train.npz", "gradients.npz", "inspection.json",
+    }
+
+
+def test_mistakes(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run,) = runs.glob("vs-*")
+    np.save(tmp_path / "short.npy", np.ones((79, 4)))
+    for words, message in (
+        ([], "name a run folder"),
+        ([str(tmp_path / "nowhere")], "is no run folder and holds none"),
+        ([str(run), "--human", str(tmp_path / "short.npy")], r"human labels are \(79, 4\) but"),
+        ([str(run), "--human", str(tmp_path / "none.npy")], "no file of human labels at"),
+        ([str(run), "--classes", "0", "1"], "three different classes, got 0, 1"),
+        ([str(run), "--samples", "81"], "samples must be 1 to 80"),
+        ([str(run), "--data", "embedded"], "was trained on other images"),
+    ):
+        assert main(["inspect", *words]) == 2
+        error = capsys.readouterr().err
+        assert re.fullmatch(r"vsmooth: [^\n]+\n", error), error
+        assert re.search(message, error), error
+    assert not (run / "inspection.json").exists()

@@ -1,0 +1,59 @@
+"""Records as `vsmooth inspect` would leave them, made of seeded random numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from vsmooth.evaluate import Features, evaluate_similarity
+from vsmooth.experiments.gradient_maps import GradientMaps, Overlap
+from vsmooth.experiments.inspection import FEATURES, InspectionRecord, write_inspection
+from vsmooth.experiments.record import Comparison, RunRecord
+from vsmooth.metrics import BootstrapInterval, virtual_diagnostics
+
+PLANE = (7, 2, 4)
+WIDTH = 16
+
+
+def make_features(run: RunRecord, samples: int, classes: tuple[int, ...] | None = None) -> Features:
+    """Clusters around the templates of the classes; virtual templates where the label has them."""
+    generator = torch.Generator().manual_seed(run.seed)
+    rows = torch.randn(run.num_classes + run.num_virtual, WIDTH, generator=generator)
+    known = torch.tensor(range(run.num_classes) if classes is None else classes)
+    labels = known.repeat(samples // len(known) + 1)[:samples]
+    activations = rows[labels] + 0.6 * torch.randn(samples, WIDTH, generator=generator) * (1 + run.alpha)
+    real = run.num_classes
+    bias = torch.zeros(real)
+    return Features(activations, activations @ rows.T, labels, rows[:real], bias, rows[real:])
+
+
+def inspect_by_hand(comparison: Comparison, integrated: bool = False) -> None:
+    """Write features, gradients and a record into the folder of each run."""
+    baseline = None if comparison.baseline is None else {run.seed: run for run in comparison.baseline.runs}
+    for run in comparison.runs:
+        folder = Path(comparison.directory, run.folder)
+        features = make_features(run, 200)
+        features.save(folder / FEATURES["test"])
+        make_features(run, 90, PLANE).save(folder / FEATURES["train"])
+        names = ["correct", "incorrect", *(["virtual"] if run.num_virtual else [])]
+        names += [f"integrated {name}" for name in names] if integrated else []
+        images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+        generator = torch.Generator().manual_seed(1 + int(100 * run.alpha))
+        maps = {name: torch.randn(2, 3, 8, 8, generator=generator) for name in names}
+        GradientMaps(images, torch.tensor([3, 0]), maps).save(folder)
+        other = None if baseline is None or run in baseline.values() else baseline[run.seed]
+        virtual = virtual_diagnostics(
+            features.logits, features.real_templates, features.virtual_templates, run.alpha
+        ) if run.num_virtual else None
+        overlap = {"virtual" if run.num_virtual else "incorrect": Overlap(BootstrapInterval(0.41, 0.39, 0.43), 0.9, 64)}
+        record = InspectionRecord(
+            200,
+            PLANE,
+            virtual,
+            evaluate_similarity(features, baseline=None if other is None else make_features(other, 200), resamples=40),
+            None if other is None else Path(other.folder).name,
+            {Path(o.folder).name: 0.5 for o in comparison.runs if o is not run},
+            overlap,
+        )
+        write_inspection(record, folder)
