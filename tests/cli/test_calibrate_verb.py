@@ -151,3 +151,8 @@ def test_mistakes(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert_one_line(capsys, ["calibrate", *words], message)
     (run / "record.json").unlink()
     assert_one_line(capsys, ["calibrate", str(run)], "is not finished: run the command that began it again")
+
+
+def test_options_of_shift_are_refused_without_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["calibrate", str(tmp_path), "--corruptions", "fog"]) == 2
+    assert "--corruptions and --shift-images are of --shift: add it, or leave them out" in capsys.readouterr().err

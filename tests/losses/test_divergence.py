@@ -205,3 +205,9 @@ def test_other_bad_input() -> None:
         Divergence("dkd")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="other_weight must not be negative, got -1"):
         Divergence("decoupled", other_weight=-1)
+
+
+@pytest.mark.parametrize("kind", ["kl", "standardised"])
+def test_weights_of_the_decoupled_divergence_are_refused_elsewhere(kind: str) -> None:
+    with pytest.raises(ValueError, match=f"other_weight are of the decoupled divergence, not of '{kind}'"):
+        Divergence(kind, target_weight=3.0)  # type: ignore[arg-type]

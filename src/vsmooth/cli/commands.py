@@ -160,6 +160,8 @@ def _report(directory: Path, console: Console) -> None:
 def _calibrate(command: Calibrate, console: Console) -> None:
     from vsmooth.cli.calibrate import calibrate_logits, calibrate_runs, gather
 
+    if not command.shift and (command.corruptions or command.shift_images is not None):
+        raise ValueError("--corruptions and --shift-images are of --shift: add it, or leave them out")
     comparison = gather(command)
     if comparison is None:
         calibrate_logits(command, console)

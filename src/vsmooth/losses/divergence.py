@@ -113,6 +113,8 @@ class Divergence:
         for name in ("target_weight", "other_weight"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if self.kind != "decoupled" and (self.target_weight, self.other_weight) != (1.0, 8.0):
+            raise ValueError(f"target_weight and other_weight are of the decoupled divergence, not of {self.kind!r}")
 
     def __call__(self, teacher: Tensor, student: Tensor, targets: Tensor) -> Tensor:
         """The divergence of logits (N, C); ``targets`` (N,) are read by "decoupled" alone."""

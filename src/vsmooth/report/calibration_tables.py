@@ -152,7 +152,7 @@ def temperature_text(label: CalibratedLabel) -> str:
 
 def _cell(label: CalibratedLabel, metric: str, of: str = TRAINED) -> Cell:
     values = label.values(metric, of)
-    if not values:
+    if len(values) < len(label.records):  # a mean over other seeds than its neighbours' would mislead
         return Cell(MISSING)
     style = ACCURACY if metric == "accuracy" else NLL if metric in ("nll", "brier") else ECE
     mean = style.text(float(np.mean(values)))
