@@ -9,28 +9,24 @@ which memory is touched and code compiled, is left out, and medians over the oth
 from __future__ import annotations
 
 import argparse
-import math
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from statistics import median
 
 import torch
 from accelerate import Accelerator
-from torch import nn
 
+from benchmarks.cifar import CLASSES, batches, network, random_batch, random_images, trainer
 from benchmarks.timing import timed
-from vsmooth import VirtualSmoothing, add_virtual_classes, virtual_smoothing_loss
-from vsmooth.data import Augmentation, ImageSet, make_batches
+from vsmooth import VirtualSmoothing, virtual_smoothing_loss
 from vsmooth.experiments.environment import describe_environment
 from vsmooth.methods import Standard
-from vsmooth.models import ARCHITECTURES, build_model
-from vsmooth.train import Optimization, Precision, Trainer, make_accelerator, prefers_channels_last
+from vsmooth.models import ARCHITECTURES
+from vsmooth.train import Optimization, Precision, make_accelerator
 
 CIFAR = [name for name, architecture in ARCHITECTURES.items() if architecture.image_shape == (3, 32, 32)]
-CLASSES, ALPHA = 10, 0.3
+ALPHA = 0.3
 BAR = 0.95
 
 
@@ -95,26 +91,15 @@ def measure_speeds(setting: Setting) -> Speeds:
     """Train for one epoch a round, and time the bare step after each."""
     accelerator = make_accelerator(setting.precision, compile_model=setting.compiled)
     bare_seconds = _bare_round(setting, accelerator)
-    trainer = Trainer(
+    training = trainer(
         Standard(VirtualSmoothing(ALPHA), CLASSES),
-        _network(setting, accelerator.device),
-        make_batches(
-            _random_images(setting.batch * setting.steps),
-            setting.batch,
-            augmentation=Augmentation(),
-            shuffle=True,
-            drop_last=True,
-            device=accelerator.device,
-            channels_last=prefers_channels_last(accelerator.device),
-        ),
-        lambda model: {"bare": setting.batch * setting.steps / bare_seconds()},
+        network(setting.network, accelerator.device),
+        batches(random_images(setting.batch * setting.steps), setting.batch, accelerator.device),
         accelerator,
         epochs=1 + setting.rounds,
-        optimization=Optimization(schedule="constant", learning_rate=0.01),
-        checkpoints=Path(tempfile.gettempdir()) / "vsmooth-benchmark-without-checkpoints",
-        checkpoint_seconds=math.inf,
+        evaluate=lambda model: {"bare": setting.batch * setting.steps / bare_seconds()},
     )
-    logs = trainer.train().history[1:]
+    logs = training.train().history[1:]
     return Speeds(
         median(log.images_per_second for log in logs),
         median(log.metrics["bare"] for log in logs),
@@ -122,26 +107,13 @@ def measure_speeds(setting: Setting) -> Speeds:
     )
 
 
-def _random_images(count: int) -> ImageSet:
-    torch.manual_seed(0)
-    return ImageSet(torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8), torch.randint(0, CLASSES, (count,)))
-
-
-def _network(setting: Setting, device: torch.device) -> nn.Module:
-    model = add_virtual_classes(build_model(setting.network, CLASSES, 3, (0.5,) * 3, (0.25,) * 3)).to(device)
-    return model.to(memory_format=torch.channels_last) if prefers_channels_last(device) else model
-
-
 def _bare_round(setting: Setting, accelerator: Accelerator) -> Callable[[], float]:
     """Seconds of ``steps`` forward and backward passes and optimizer steps of a network on one resident batch."""
     device = accelerator.device
-    network = _network(setting, device).train()
-    optimizer = Optimization(learning_rate=0.01).build(network)
-    model = torch.compile(network) if setting.compiled else network
-    images = torch.rand(setting.batch, 3, 32, 32, device=device)
-    if prefers_channels_last(device):
-        images = images.contiguous(memory_format=torch.channels_last)
-    labels = torch.randint(0, CLASSES, (setting.batch,), device=device)
+    plain = network(setting.network, device).train()
+    optimizer = Optimization(learning_rate=0.01).build(plain)
+    model = torch.compile(plain) if setting.compiled else plain
+    images, labels = random_batch(setting.batch, device)
 
     def step() -> torch.Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=setting.precision == "bf16"):

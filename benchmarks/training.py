@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import math
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms import v2
 
+from benchmarks.cifar import CLASSES, batches, network, random_batch, random_images, trainer
 from benchmarks.timing import Row, medians, timed
-from vsmooth import VirtualSmoothing, add_virtual_classes, virtual_smoothing_loss
-from vsmooth.data import Augmentation, Batches, ImageSet
+from vsmooth import VirtualSmoothing, virtual_smoothing_loss
+from vsmooth.data import ImageSet
 from vsmooth.methods import Standard
 from vsmooth.models import build_model
 from vsmooth.train import Optimization, Precision, Trainer, best_precision, make_accelerator
 
-BATCH, CLASSES, ALPHA, STEPS, ROUNDS = 128, 10, 0.3, 24, 5
+NETWORK, BATCH, ALPHA, STEPS, ROUNDS = "resnet20", 128, 0.3, 24, 5
 
 
 def rows() -> Iterator[Row]:
     """Loop against bare step, data against step, loop against a plain script (CIFAR-size ResNet-20)."""
     precision = best_precision()
-    images = _random_images(BATCH * STEPS)
+    images = random_images(BATCH * STEPS)
     plain = _plain_script(images)
     times = medians(
         {
             "loop": lambda: _trainer(images, precision).train().seconds,
             "bare": lambda: _bare_seconds(precision),
-            "data": lambda: timed(lambda: sum(len(batch.labels) for batch in _batches(images).epoch(0))),
+            "data": lambda: timed(lambda: sum(len(batch.labels) for batch in batches(images, BATCH).epoch(0))),
             "plain": lambda: timed(plain),
         },
         ROUNDS,
@@ -45,43 +43,16 @@ def rows() -> Iterator[Row]:
     yield Row(f"{name}: training loop", against, times["plain"] / times["loop"], 1.0, at_least=True)
 
 
-def _random_images(count: int) -> ImageSet:
-    torch.manual_seed(0)
-    return ImageSet(torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8), torch.randint(0, CLASSES, (count,)))
-
-
-def _network() -> nn.Module:
-    model = add_virtual_classes(build_model("resnet20", CLASSES, 3, (0.5,) * 3, (0.25,) * 3))
-    return model.to(memory_format=torch.channels_last)
-
-
-def _batches(images: ImageSet) -> Batches:
-    augmentation = Augmentation()
-    return Batches(
-        images, BATCH, augmentation=augmentation, shuffle=True, drop_last=True, device="cpu", channels_last=True
-    )
-
-
 def _trainer(images: ImageSet, precision: Precision) -> Trainer:
-    return Trainer(
-        Standard(VirtualSmoothing(ALPHA), CLASSES),
-        _network(),
-        _batches(images),
-        lambda model: {},
-        make_accelerator(precision),
-        epochs=1,
-        optimization=Optimization(schedule="constant", learning_rate=0.01),
-        checkpoints=Path(tempfile.gettempdir()) / "vsmooth-benchmark-without-checkpoints",
-        checkpoint_seconds=math.inf,
-    )
+    method = Standard(VirtualSmoothing(ALPHA), CLASSES)
+    return trainer(method, network(NETWORK), batches(images, BATCH), make_accelerator(precision))
 
 
 def _bare_seconds(precision: Precision) -> float:
     """Forward, backward and optimizer step of a fresh network, as the loop's is, on one resident random batch."""
-    model = _network().train()
+    model = network(NETWORK).train()
     optimizer = Optimization(learning_rate=0.01).build(model)
-    images = torch.rand(BATCH, 3, 32, 32).contiguous(memory_format=torch.channels_last)
-    labels = torch.randint(0, CLASSES, (BATCH,))
+    images, labels = random_batch(BATCH)
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
@@ -108,7 +79,7 @@ def _plain_script(images: ImageSet) -> Callable[[], None]:
             return transform(image), label
 
     loader = DataLoader(Transformed(images.images, images.labels), BATCH, shuffle=True, drop_last=True)
-    model = build_model("resnet20", CLASSES, 3, (0.5,) * 3, (0.25,) * 3).train()
+    model = build_model(NETWORK, CLASSES, 3, (0.5,) * 3, (0.25,) * 3).train()
     optimizer = torch.optim.SGD(model.parameters(), 0.01, 0.9, weight_decay=5e-4)
 
     def epoch() -> None:

@@ -11,6 +11,7 @@ from torch import nn
 from vsmooth.data import BatchSource, Dataset, Split, make_batches
 from vsmooth.data.dataset import Statistics
 from vsmooth.evaluate.predict import evaluation_mode
+from vsmooth.experiments.results import num_virtual_of
 from vsmooth.experiments.spec import RunSpec
 from vsmooth.head import add_virtual_classes
 from vsmooth.labels import VirtualSmoothing
@@ -39,20 +40,18 @@ def network_for(
     channels, height, width = image_shape
     model = build_model(spec.model, num_classes, channels, mean, std, (height, width), spec.drop_path)
     if isinstance(spec.label, VirtualSmoothing):
-        return add_virtual_classes(model, spec.label.width(num_classes) - num_classes)
+        return add_virtual_classes(model, num_virtual_of(spec, num_classes))
     return model
 
 
-def prepared_network(
-    spec: RunSpec, dataset: Dataset, accelerator: Accelerator, execution: Execution | None = None
-) -> nn.Module:
+def prepared_network(spec: RunSpec, dataset: Dataset, accelerator: Accelerator, execution: Execution) -> nn.Module:
     """:func:`build_network` from the run's seed, on the device and in the layout it is trained in."""
     torch.manual_seed(spec.seed)
     model = place(build_network(spec, dataset), accelerator.device)
     _check_takes(model, spec.model, dataset.image_shape, accelerator.device)
     if spec.sync_batchnorm:
         model = synchronise_batchnorm(model, accelerator)
-    if execution is not None and execution.gradient_checkpointing:
+    if execution.gradient_checkpointing:
         checkpoint_blocks(model)
     return model
 
@@ -79,7 +78,7 @@ def place(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def training_batches(
-    spec: RunSpec, dataset: Dataset, train: Split, accelerator: Accelerator, execution: Execution | None = None
+    spec: RunSpec, dataset: Dataset, train: Split, accelerator: Accelerator, execution: Execution
 ) -> BatchSource:
     """This process's share of the training batches."""
     return make_batches(
@@ -95,7 +94,7 @@ def training_batches(
         rank=accelerator.process_index,
         world_size=accelerator.num_processes,
         channels_last=prefers_channels_last(accelerator.device),
-        workers=None if execution is None else execution.workers,
+        workers=execution.workers,
         views=None if spec.distillation is None else spec.distillation.views,
     )
 

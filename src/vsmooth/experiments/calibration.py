@@ -15,7 +15,7 @@ from torch import Tensor
 from vsmooth.evaluate import Predictions
 from vsmooth.experiments.json_files import read_json, write_json
 from vsmooth.experiments.results import PREDICTIONS
-from vsmooth.experiments.run_paths import finished_record
+from vsmooth.experiments.run import finished_record
 from vsmooth.labels import LabelSmoothing
 from vsmooth.metrics import (
     CALIBRATION_METRICS,
@@ -30,21 +30,9 @@ from vsmooth.metrics import (
     reliability_bins,
 )
 from vsmooth.metrics.binning import check_level
-from vsmooth.metrics.calibration import (
-    weighted_adaptive,
-    weighted_classwise,
-    weighted_debiased,
-    weighted_ece,
-    weighted_over,
-    weighted_under,
-)
-from vsmooth.metrics.decomposition import (
-    weighted_covariance,
-    weighted_reliability,
-    weighted_resolution,
-    weighted_uncertainty,
-    weighted_variance,
-)
+from vsmooth.metrics.bootstrap import BINNED_METRICS
+from vsmooth.metrics.calibration import weighted_ece
+from vsmooth.metrics.decomposition import weighted_covariance, weighted_variance
 from vsmooth.metrics.inputs import check_bins
 from vsmooth.metrics.weighted import Metric
 
@@ -52,14 +40,7 @@ CALIBRATION_FILE = "calibration.json"
 TRAINED, TEMPERATURE, VECTOR, NORMALISED = "trained", "temperature", "vector", "normalised"
 _USUAL_BINS = (10, 15)
 _BINNED: dict[str, Any] = {
-    "adaptive_ece": weighted_adaptive,
-    "classwise_ece": weighted_classwise,
-    "debiased_ece": weighted_debiased,
-    "ece_over": weighted_over,
-    "ece_under": weighted_under,
-    "reliability": weighted_reliability,
-    "resolution": weighted_resolution,
-    "uncertainty": weighted_uncertainty,
+    **BINNED_METRICS,
     "within_bin_variance": weighted_variance,
     "within_bin_covariance": weighted_covariance,
 }

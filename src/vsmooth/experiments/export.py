@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from vsmooth.atomic import replacing
 from vsmooth.data import Dataset
 from vsmooth.experiments.run import load_run, read_spec
 from vsmooth.head import remove_virtual_classes, virtual_heads
 from vsmooth.metrics import TemperatureScaled
 from vsmooth.models import build_model
-from vsmooth.train import CheckpointError, load_weights, read_weights
+from vsmooth.train import CheckpointError, load_weights, read_weights, save_weights
 
 CALIBRATED_FILE = "model-calibrated.safetensors"
 _KEY = "vsmooth"
@@ -36,9 +34,7 @@ def export_calibrated(folder: Path, dataset: Dataset, temperature: float) -> Pat
     }
     tensors = TemperatureScaled(plain, temperature).state_dict()
     path = folder / CALIBRATED_FILE
-    with replacing(path) as partial:
-        contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-        save_file(contiguous, partial, metadata={_KEY: json.dumps({"network": network, "classes": dataset.classes})})
+    save_weights(path, tensors, {_KEY: json.dumps({"network": network, "classes": dataset.classes})})
     return path
 
 

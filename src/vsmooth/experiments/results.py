@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -18,22 +18,28 @@ from vsmooth.experiments.spec import RunSpec
 from vsmooth.experiments.teacher_record import TeacherRecord
 from vsmooth.train import CheckpointError, EpochLog, Trained, prefers_channels_last, save_weights
 
+Evaluator = Callable[[nn.Module], Predictions]
 WEIGHTS_FILE = "model.safetensors"
 PREDICTIONS = {"test": PREDICTIONS_FILE, "validation": "predictions-validation.npz"}
 _SMALLEST_BATCH, _LARGEST_BATCH = 16, 500
 _PIXELS = _LARGEST_BATCH * 64 * 64  # of one channel in a batch
 
 
-def num_virtual_of(spec: RunSpec, dataset: Dataset) -> int:
+def num_virtual_of(spec: RunSpec, num_classes: int) -> int:
     """V: 0 unless the label is virtual smoothing."""
-    return spec.label.width(dataset.num_classes) - dataset.num_classes
+    return spec.label.width(num_classes) - num_classes
 
 
 def evaluate_split(model: nn.Module, split: Split, accelerator: Accelerator, workers: int | None = None) -> Predictions:
     """One forward pass in fp32 over a split, shared by all processes; each gets all predictions."""
+    return split_evaluator(split, accelerator, workers)(model)
+
+
+def split_evaluator(split: Split, accelerator: Accelerator, workers: int | None = None) -> Evaluator:
+    """:func:`evaluate_split` for one network after another: this process's part is cut, and its workers start, once."""
     part = split.subset(part_of(len(split), accelerator.process_index, accelerator.num_processes))
     batches = evaluation_batches(part, accelerator.device, workers)
-    return gather_predictions(predict(model, batches.epoch(0)), accelerator)
+    return lambda model: gather_predictions(predict(model, batches.epoch(0)), accelerator)
 
 
 def evaluation_batches(split: Split, device: torch.device, workers: int | None = None) -> BatchSource:
@@ -83,7 +89,7 @@ def _record(spec: RunSpec, dataset: Dataset, trained: Trained, metrics: CleanMet
     return RunRecord(
         label=spec.label.name,
         alpha=spec.label.alpha,
-        num_virtual=num_virtual_of(spec, dataset),
+        num_virtual=num_virtual_of(spec, dataset.num_classes),
         seed=spec.seed,
         data=spec.data,
         model=spec.model,

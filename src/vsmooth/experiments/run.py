@@ -14,7 +14,14 @@ from vsmooth.evaluate import CleanMetrics, evaluate_clean
 from vsmooth.experiments.build import build_network, build_trainer, place, training_splits
 from vsmooth.experiments.json_files import read_json, write_json
 from vsmooth.experiments.record import RECORD_FILE, TEACHER_METRICS, RunRecord, read_record, write_record
-from vsmooth.experiments.results import PREDICTIONS, WEIGHTS_FILE, evaluate_split, finite_metrics, write_results
+from vsmooth.experiments.results import (
+    PREDICTIONS,
+    WEIGHTS_FILE,
+    evaluate_split,
+    finite_metrics,
+    split_evaluator,
+    write_results,
+)
 from vsmooth.experiments.spec import RunSpec
 from vsmooth.experiments.teaching import Lesson, TeacherSource
 from vsmooth.train import Execution, Listener, load_weights, make_accelerator, read_weights, tracked
@@ -73,8 +80,10 @@ def _train_and_write(
     )
     train, validation = training_splits(spec, dataset)
 
+    validate = split_evaluator(validation, accelerator, execution.workers)
+
     def evaluate(network: nn.Module) -> dict[str, float]:
-        metrics = evaluate_clean(evaluate_split(network, validation, accelerator, execution.workers))
+        metrics = evaluate_clean(validate(network))
         return {name: getattr(metrics, name) for name in ("accuracy", "nll", "ece", "mean_confidence")}
 
     lesson = None if teacher is None else Lesson(spec, dataset, teacher, accelerator, execution.workers)
@@ -98,11 +107,9 @@ def _train_and_write(
         trainer.method = lesson.cached(method, train, folder.parent, listener.on_message)
     with tracked(accelerator, listener, folder, spec.to_json()) as trainer.listener:
         trained = trainer.train()
-    splits = {"test": dataset.test, "validation": validation}
-    predictions = {
-        name: evaluate_split(trained.model, split, accelerator, execution.workers) for name, split in splits.items()
-    }
-    taught = None if lesson is None else lesson.metrics(predictions["test"])
+    test = evaluate_split(trained.model, dataset.test, accelerator, execution.workers)
+    predictions = {"test": test, "validation": validate(trained.model)}
+    taught = None if lesson is None else lesson.metrics(test)
     if accelerator.is_main_process:
         record = None if teacher is None else teacher.record
         write_results(spec, dataset, trained, predictions, folder, record, taught)
@@ -124,6 +131,13 @@ def read_spec(folder: Path) -> RunSpec:
     return RunSpec.from_json(stored)
 
 
+def finished_record(folder: Path) -> RunRecord:
+    """The record of a run; ValueError for one that is not finished."""
+    if not (folder / RECORD_FILE).is_file():
+        raise ValueError(f"the run in {folder} is not finished: run the command that began it again")
+    return read_record(folder)
+
+
 def load_run(folder: Path, dataset: Dataset) -> nn.Module:
     """The trained network of a finished run, in train mode as it was built.
 
@@ -143,10 +157,7 @@ def evaluate_run(folder: Path, dataset: Dataset) -> CleanMetrics:
         ValueError: not a run folder, not finished, or its images changed.
         CheckpointError: the weights are missing or damaged.
     """
-    spec = read_spec(folder)
-    if not (folder / RECORD_FILE).is_file():
-        raise ValueError(f"the run in {folder} is not finished: run the command that began it again")
-    record = read_record(folder)
+    spec, record = read_spec(folder), finished_record(folder)
     dataset_fits(folder, spec, dataset)
     accelerator = make_accelerator(spec.precision)
     model = place(load_run(folder, dataset), accelerator.device)

@@ -13,8 +13,8 @@ from torch import nn
 from vsmooth.data import Dataset
 from vsmooth.experiments.build import place
 from vsmooth.experiments.json_files import read_json
-from vsmooth.experiments.record import RECORD_FILE, SUMMARY_FILE, Comparison, RunRecord, load_comparison, read_record
-from vsmooth.experiments.run import SPEC_FILE, dataset_fits, load_run, read_spec
+from vsmooth.experiments.record import SUMMARY_FILE, Comparison, RunRecord, load_comparison
+from vsmooth.experiments.run import SPEC_FILE, dataset_fits, finished_record, load_run, read_spec
 
 
 def find_runs(paths: Sequence[Path]) -> tuple[Path, ...]:
@@ -37,13 +37,6 @@ def gather_runs(paths: Sequence[Path]) -> Comparison:
     runs = tuple(replace(finished_record(folder), folder=str(folder.resolve())) for folder in folders)
     _check_one_experiment(runs)
     return Comparison(runs, "", {}, _class_names(folders, runs))
-
-
-def finished_record(folder: Path) -> RunRecord:
-    """The record of a run; ValueError for one that is not finished."""
-    if not (folder / RECORD_FILE).is_file():
-        raise ValueError(f"the run in {folder} is not finished: run the command that began it again")
-    return read_record(folder)
 
 
 def open_run(folder: Path, dataset: Dataset) -> nn.Module:

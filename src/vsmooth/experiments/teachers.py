@@ -19,8 +19,7 @@ from vsmooth.evaluate.npz_files import read_arrays
 from vsmooth.experiments.build import network_for, place, training_splits
 from vsmooth.experiments.json_files import read_json
 from vsmooth.experiments.results import WEIGHTS_FILE, evaluate_split
-from vsmooth.experiments.run import SPEC_FILE, read_spec
-from vsmooth.experiments.run_paths import finished_record
+from vsmooth.experiments.run import SPEC_FILE, finished_record, read_spec
 from vsmooth.experiments.spec import RunSpec
 from vsmooth.experiments.teacher_record import TeacherRecord
 from vsmooth.experiments.teaching import TeacherSource

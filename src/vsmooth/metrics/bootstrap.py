@@ -38,12 +38,8 @@ class BootstrapInterval:
     high: float
 
 
-CALIBRATION_METRICS: Mapping[str, Metric] = MappingProxyType({
-    "accuracy": weighted_accuracy,
-    "nll": weighted_nll,
-    "brier": weighted_brier,
-    "ece": weighted_ece,
-    "ece_10": partial(weighted_ece, bins=10),
+# Besides the ECE, those that depend on a number of bins, which `partial(metric, bins=...)` sets.
+BINNED_METRICS: Mapping[str, Metric] = MappingProxyType({
     "adaptive_ece": weighted_adaptive,
     "classwise_ece": weighted_classwise,
     "debiased_ece": weighted_debiased,
@@ -52,6 +48,14 @@ CALIBRATION_METRICS: Mapping[str, Metric] = MappingProxyType({
     "reliability": weighted_reliability,
     "resolution": weighted_resolution,
     "uncertainty": weighted_uncertainty,
+})
+CALIBRATION_METRICS: Mapping[str, Metric] = MappingProxyType({
+    "accuracy": weighted_accuracy,
+    "nll": weighted_nll,
+    "brier": weighted_brier,
+    "ece": weighted_ece,
+    "ece_10": partial(weighted_ece, bins=10),
+    **BINNED_METRICS,
 })
 
 

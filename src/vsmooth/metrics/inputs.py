@@ -37,11 +37,15 @@ def check_logits(logits: Tensor, labels: Tensor) -> Tensor:
     if len(shape) != 2 or shape[0] < 1 or shape[1] < 2 or not logits.is_floating_point():
         found = f"{shape} of {logits.dtype}"
         raise ValueError(f"logits must be floating point (N, K), N >= 1 and K >= 2, got {found}")
+    check_finite_logits(logits)
+    return check_labels(labels, *shape).to(logits.device)
+
+
+def check_finite_logits(logits: Tensor) -> None:
+    """ValueError naming the first sample of logits (N, C) with NaN or Inf."""
     broken = ~logits.isfinite().all(1)
     if broken.any():
-        first = int(broken.nonzero()[0])
-        raise ValueError(f"logits of sample {first} hold NaN or Inf; has training diverged?")
-    return check_labels(labels, *shape).to(logits.device)
+        raise ValueError(f"logits of sample {int(broken.nonzero()[0])} hold NaN or Inf; has training diverged?")
 
 
 def check_bins(bins: int) -> None:

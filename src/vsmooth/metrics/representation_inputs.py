@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vsmooth.metrics.inputs import check_labels
+from vsmooth.metrics.inputs import check_finite_logits, check_labels
 
 
 def check_logits(logits: Tensor, least_classes: int = 2) -> Tensor:
@@ -15,9 +15,7 @@ def check_logits(logits: Tensor, least_classes: int = 2) -> Tensor:
         raise ValueError(f"logits must be floating point (N, K) with N >= 1, got {shape} of {logits.dtype}")
     if shape[1] < least_classes:
         raise ValueError(f"logits have {shape[1]} class(es); this needs at least {least_classes}")
-    broken = ~logits.isfinite().all(1)
-    if broken.any():
-        raise ValueError(f"logits of sample {int(broken.nonzero()[0])} hold NaN or Inf; has training diverged?")
+    check_finite_logits(logits)
     return logits.double()
 
 

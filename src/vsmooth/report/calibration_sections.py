@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vsmooth.experiments.record import Comparison
 from vsmooth.report.alpha_grid import alpha_table
 from vsmooth.report.calibration_figures import ece_against_alpha, temperature_bars
 from vsmooth.report.calibration_tables import (
+    CalibratedLabel,
     calibrated_labels,
     calibration_table,
     comparison_grids,
@@ -20,16 +23,16 @@ from vsmooth.report.shift_figures import shift_figure
 
 def calibration_sections(comparison: Comparison) -> str:
     """What `vsmooth calibrate` left, and the grid of alphas where there is one."""
+    labels = calibrated_labels(comparison)
     return (
-        section("Calibration, error by error", _errors(comparison))
-        + section("Before and after scaling", _scaling(comparison))
+        section("Calibration, error by error", _errors(labels))
+        + section("Before and after scaling", _scaling(labels))
         + section("Calibration error against alpha", _alphas(comparison))
         + section("On corrupted images", _shift(comparison))
     )
 
 
-def _errors(comparison: Comparison) -> str:
-    labels = calibrated_labels(comparison)
+def _errors(labels: Sequence[CalibratedLabel]) -> str:
     if not labels:
         return ""
     words = (
@@ -40,8 +43,7 @@ def _errors(comparison: Comparison) -> str:
     return paragraph(words) + to_html(calibration_table(labels))
 
 
-def _scaling(comparison: Comparison) -> str:
-    labels = calibrated_labels(comparison)
+def _scaling(labels: Sequence[CalibratedLabel]) -> str:
     if not labels:
         return ""
     words = (

@@ -105,12 +105,12 @@ def load_weights(model: nn.Module, tensors: dict[str, Tensor], origin: str | Pat
     model.load_state_dict({name: sharded_like(tensors[name], reference) for name, reference in own.items()})
 
 
-def save_weights(path: Path, tensors: dict[str, Tensor]) -> str:
-    """Write a safetensors file atomically and return its SHA-256."""
+def save_weights(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> str:
+    """Write a safetensors file atomically, with texts in its header if given, and return its SHA-256."""
     # Copies: tensors that share memory, or lie channels_last, cannot be stored as they are.
     plain = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
     with replacing(path) as partial:
-        save_file(plain, partial)
+        save_file(plain, partial, metadata)
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
