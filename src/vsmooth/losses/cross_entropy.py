@@ -136,6 +136,11 @@ class SmoothedCrossEntropy(nn.Module):
         self.register_buffer("weight", weight)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        # With few classes the checks of the options, done once above, would cost as much as the arithmetic.
+        if self._buffers["weight"] is None:
+            loss = table_loss(logits, targets, self.scheme, self.num_classes, self.ignore_index, self.reduction)
+            if loss is not None:
+                return loss
         return smoothed_cross_entropy(
             logits,
             targets,

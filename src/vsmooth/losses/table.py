@@ -22,43 +22,49 @@ _MOST_LOGITS = 1 << 15
 def table_loss(
     logits: Tensor, targets: Tensor, scheme: LabelScheme, num_classes: int, ignore_index: int, reduction: str
 ) -> Tensor | None:
-    """The unweighted mean or sum over (N, C) logits and (N,) indices, or ``None`` where the closed form should do."""
-    if not _is_worth_it(logits, targets, num_classes, ignore_index, reduction):
+    """The unweighted mean or sum over (N, C) logits and (N,) indices, or ``None`` where the closed form should do.
+
+    What depends on sizes and options alone is decided once and kept with the table: each check costs a percent here.
+    """
+    if (
+        type(logits) is not Tensor  # a fake or otherwise wrapped one must not meet the real table
+        or not logits.is_cpu
+        or logits.ndim != 2
+        or torch.compiler.is_compiling()
+        or is_transformed()
+        or torch.get_float32_matmul_precision() != "highest"  # which dot obeys
+    ):
         return None
     rows, width = logits.shape
-    table = _label_table(scheme, num_classes, width, logits.dtype, rows if reduction == "mean" else 1)
+    table = _label_table(scheme, num_classes, rows, width, logits.dtype, ignore_index, reduction)
+    if table is None:
+        return None
     try:
         labels = table.index_select(0, targets)
-    except IndexError:
-        return None  # ignored or out of range: the closed form tells which
-    loss = torch.dot(torch.log_softmax(logits, 1).reshape(-1), labels.view(-1))
+        loss = torch.dot(torch.log_softmax(logits, 1).reshape(-1), labels.view(-1))
+    except (IndexError, RuntimeError, TypeError):
+        return None  # targets ignored, out of range, of another shape or kind: the closed form tells which
     # A logit of -inf (a masked class) times a zero of the table is NaN; the closed form never multiplies them.
-    return None if math.isnan(loss.item()) else loss
-
-
-def _is_worth_it(logits: Tensor, targets: Tensor, num_classes: int, ignore_index: int, reduction: str) -> bool:
-    if torch.compiler.is_compiling() or num_classes > _MOST_CLASSES or not 0 < logits.numel() <= _MOST_LOGITS:
-        return False
-    if 0 <= ignore_index < num_classes:
-        return False
-    return (
-        type(logits) is Tensor  # a fake or otherwise wrapped one must not meet the real table
-        and logits.ndim == 2
-        and targets.shape == logits.shape[:1]
-        and targets.dtype == torch.int64
-        and reduction != "none"
-        and logits.dtype in (torch.float32, torch.float64)
-        and logits.is_cpu
-        and not torch.is_autocast_enabled("cpu")
-        and torch.get_float32_matmul_precision() == "highest"
-        and not is_transformed()
-    )
+    return None if math.isnan(loss.item()) or targets.ndim != 1 else loss
 
 
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)  # kept for later calls, which may want a derivative through it
-def _label_table(scheme: LabelScheme, num_classes: int, width: int, dtype: torch.dtype, divisor: int) -> Tensor:
-    """(K, C): row k is the label of class k, times -1 / ``divisor``."""
+def _label_table(
+    scheme: LabelScheme,
+    num_classes: int,
+    rows: int,
+    width: int,
+    dtype: torch.dtype,
+    ignore_index: int,
+    reduction: str,
+) -> Tensor | None:
+    """(K, C): row k is the label of class k, negative, over N for a mean; ``None`` where another way is faster."""
+    few = num_classes <= _MOST_CLASSES and 0 < rows * width <= _MOST_LOGITS
+    if not few or dtype not in (torch.float32, torch.float64):
+        return None
+    if reduction == "none" or 0 <= ignore_index < num_classes:
+        return None
     table = torch.zeros(num_classes, width, dtype=dtype, device="cpu")
     table.fill_diagonal_(1 - scheme.alpha)
     members = scheme.smoothing_slice(num_classes, width)
@@ -66,4 +72,4 @@ def _label_table(scheme: LabelScheme, num_classes: int, width: int, dtype: torch
     if size:
         shares = scheme.smoothing_weights(size) or (1 / size,) * size
         table[:, members] += scheme.alpha * torch.tensor(shares, dtype=dtype, device="cpu")
-    return table / -divisor
+    return table / -(rows if reduction == "mean" else 1)
