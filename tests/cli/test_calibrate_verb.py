@@ -121,6 +121,52 @@ def test_shift_and_stored_temperature(
     assert float(load_calibrated(run / "model-calibrated.safetensors").temperature) == pytest.approx(fitted)
 
 
+@pytest.mark.parametrize("options", [[], ["--shift", "--corruptions", "fog"]])
+def test_interrupted_at_its_figures_or_before_it_has_left_its_tables(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vsmooth.cli.calibrate.evaluate_shift" if options else "vsmooth.cli.output.save_figure", stop)
+    assert main(["calibrate", str(runs), *options, "--out", str(tmp_path / "out"), *FEW]) == 130
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"calibration.md", "calibration.json"}
+    assert "## Before and after scaling" in (tmp_path / "out" / "calibration.md").read_text()
+
+
+def test_a_small_validation_split_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(3).repeat(200)
+    logits = 5 * torch.randn(600, 3, generator=generator) + 5 * torch.nn.functional.one_hot(labels, 3)
+    Predictions(logits, labels).save(tmp_path / "mine.npz")
+    for count, few in ((99, True), (105, False)):
+        Predictions(logits[:count], labels[:count]).save(tmp_path / "validation.npz")
+        options = ["--validation", str(tmp_path / "validation.npz"), *FEW]
+        assert main(["calibrate", str(tmp_path / "mine.npz"), *options]) == 0
+        text = squeezed(capsys.readouterr().out)
+        assert ("Caution: the validation split has 99 images, of one class only 33." in text) is few
+    lean = torch.cat([(labels != 2).nonzero().flatten()[:200], (labels == 2).nonzero().flatten()[:9]])
+    Predictions(logits[lean], labels[lean]).save(tmp_path / "validation.npz")
+    assert main(["calibrate", str(tmp_path / "mine.npz"), *options]) == 0
+    assert "has 209 images, of one class only 9." in squeezed(capsys.readouterr().out)
+
+
+def test_a_long_file_name_breaks_no_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "logits-of-wrn-28-10-label-smoothing-with-a-very-long-name-epoch-200"
+    Predictions(torch.eye(3).repeat(20, 1), torch.arange(3).repeat(20)).save(tmp_path / f"{name}.npz")
+    assert main(["calibrate", str(tmp_path / f"{name}.npz"), "--out", str(tmp_path / "out"), *FEW]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line for line in lines if line.startswith("│ log") and "…" in line]
+    assert len(rows) == 2  # one in each table
+    assert all("200" in row for row in rows)
+    numbers = r"\d\.\d{3}"
+    assert re.fullmatch(rf"│ \S+ +(│ +{numbers} ){{5}}│", rows[0])
+    index = lines.index(rows[0])
+    assert re.fullmatch(rf"│ +(│ +({numbers}–{numbers})? +){{5}}│", lines[index + 1])
+    assert name in (tmp_path / "out" / "calibration.md").read_text()
+    assert list(json.loads((tmp_path / "out" / "calibration.json").read_text())["labels"]) == [name]
+
+
 def assert_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
     assert main(arguments) == 2
     error = capsys.readouterr().err
@@ -146,7 +192,7 @@ def test_mistakes(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ([str(run), "--resamples", "10"], "a 95% interval needs at least 40 resamples, got 10"),
         ([str(run), "--level", "95"], "level must lie between 0 and 1, got 95"),
         ([str(run), "--shift", "--corruptions", "fgo", *FEW], "unknown corruption 'fgo'"),
-        ([str(run), "--shift", "--data", "embedded", *FEW], "was trained on other images"),
+        ([str(run), "--shift", "--data", "embedded", *FEW], "was trained on other images .*; give --data with those"),
     ):
         assert_one_line(capsys, ["calibrate", *words], message)
     (run / "record.json").unlink()

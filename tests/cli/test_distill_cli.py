@@ -57,6 +57,19 @@ def test_distill_writes_runs_summary_and_page(
     assert (tmp_path / "report.html").read_text() == page
 
 
+def test_fewer_teachers_than_before_are_told(
+    teachers: list[str], toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", str(toy_folder), *TINY, "--crop-padding", "0", "--out", str(tmp_path)]
+    assert main(["distill", *named(teachers), *words]) == 0
+    assert "no longer in table" not in capsys.readouterr().out
+    assert main(["distill", *named(teachers[:1]), *words]) == 0
+    out = capsys.readouterr().out
+    (line,) = (line for line in out.splitlines() if "no longer in table" in line)
+    assert "KD from VS 0.3 (seed 0). These runs are kept" in line
+    assert "Teacher's" in out
+
+
 def test_student_of_a_student(teachers: list[str], toy_folder: Path, tmp_path: Path) -> None:
     words = ["--data", str(toy_folder), *TINY, "--crop-padding", "0", "--out"]
     assert main(["distill", "--teacher", teachers[1], *words, str(tmp_path / "first")]) == 0

@@ -70,6 +70,7 @@ def test_one_run_alone(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_mistakes(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run,) = runs.glob("vs-*")
     np.save(tmp_path / "short.npy", np.ones((79, 4)))
+    (tmp_path / "text.npy").write_text("1 2 3")
     for words, message in (
         ([], "name a run folder"),
         ([str(tmp_path / "nowhere")], "is no run folder and holds none"),
@@ -77,10 +78,28 @@ def test_mistakes(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ([str(run), "--human", str(tmp_path / "none.npy")], "no file of human labels at"),
         ([str(run), "--classes", "0", "1"], "three different classes, got 0, 1"),
         ([str(run), "--samples", "81"], "samples must be 1 to 80"),
-        ([str(run), "--data", "embedded"], "was trained on other images"),
+        ([str(run), "--human", str(tmp_path / "text.npy")], r"text\.npy is not a readable npy file: numpy\.save"),
+        (
+            [str(run), "--data", "embedded"],
+            r"was trained on other images than fashion-mnist-subset has now; give --data with those behind '.*toy'",
+        ),
     ):
         assert main(["inspect", *words]) == 2
         error = capsys.readouterr().err
         assert re.fullmatch(r"vsmooth: [^\n]+\n", error), error
         assert re.search(message, error), error
+        assert "pickle" not in error
+        assert "another --out" not in error
     assert not (run / "inspection.json").exists()
+
+
+def test_interrupted_at_its_figures_it_has_left_its_tables(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vsmooth.cli.output.save_figure", stop)
+    assert main(["inspect", str(runs), "--out", str(tmp_path / "out"), *FEW]) == 130
+    text = (tmp_path / "out" / "inspection.md").read_text()
+    assert all(f"## {title}" in text for title in ("Virtual classes", "Similarity between classes", "CKA between runs"))

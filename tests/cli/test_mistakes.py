@@ -8,8 +8,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from vsmooth.cli import main
+from vsmooth.data import Dataset, ImageSet
+from vsmooth.data.known_sets import CIFAR10
 from vsmooth.train import read_weights, save_weights
 
 TINY = ["--epochs", "2", "--batch-size", "36", "--precision", "fp32"]
@@ -178,9 +181,68 @@ def test_images_changed_since(run_folder: Path, toy_folder: Path, capsys: pytest
     assert main(["train", *options]) == 0
     next((moved / "test" / "quarter-0").iterdir()).unlink()
     capsys.readouterr()
-    assert_one_line(
-        capsys, ["train", *options], "was trained on other images: the data behind .* changed since"
-    )
+    message = "was trained on other images than toy has now; the data behind .* changed since: choose another --out"
+    assert_one_line(capsys, ["train", *options], message)
+
+
+def test_report_of_a_single_run(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = rf"{run_folder} is one run, not a comparison: give the --out of `vsmooth compare` or `vsmooth distill`; "
+    assert_one_line(capsys, ["report", str(run_folder)], message + rf"`vsmooth evaluate {run_folder}` prints")
+    (run_folder.parent / "summary.json").write_text("{}")
+    assert_one_line(capsys, ["report", str(run_folder)], rf"`vsmooth distill`, here {run_folder.parent};")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--data", "./nowhere", "--model", "resnet-20"], r"unknown model 'resnet-20'; did you mean resnet20"),
+        (["--data", "./nowhere", "--drop-path", "0.1"], "small has no stochastic depth"),
+        (["--data", "cifar10", "--crop-padding", "32"], "crop_padding=32 does not fit images of 32x32 pixels"),
+        (["--data", "embedded", "--crop-padding", "28"], "crop_padding=28 does not fit images of 28x28 pixels"),
+        (["--data", "imagenet", "--image-size", "64", "--crop-padding", "64"], "does not fit images of 64x64"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["train", "compare"])
+def test_words_are_checked_before_the_data_is_read(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verb: str, options: list[str], message: str
+) -> None:
+    def read(*_: object, **__: object) -> None:
+        raise AssertionError("the data was read")
+
+    monkeypatch.setattr("vsmooth.cli.commands.load_dataset", read)
+    assert_one_line(capsys, [verb, *options], message)
+
+
+def cut_down(name: str, train: int, test: int, classes: tuple[str, ...] = CIFAR10) -> Dataset:
+    splits = (ImageSet(torch.zeros(n, 3, 32, 32, dtype=torch.uint8), torch.arange(n) % 10) for n in (train, test))
+    return Dataset(name, classes, *splits)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "recipe", "message"),
+    [
+        (cut_down("cifar10", 400, 100), [], "cifar10 has 50,000 train and 10,000 test images, here are 400 and 100: "),
+        (cut_down("cifar10", 400, 100), ["--recipe", "cifar10-resnet18"], "here are 400 and 100: results are not comp"),
+        (
+            cut_down("mine", 400, 100), ["--recipe", "cifar10-resnet18"],
+            "recipe cifar10-resnet18 is for cifar10 with 50,000 train and 10,000 test images; mine has 400 and 100",
+        ),
+        (cut_down("mine", 400, 100), [], None),
+    ],
+)
+def test_a_cut_down_set_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, dataset: Dataset, recipe: list[str],
+    message: str | None,
+) -> None:
+    monkeypatch.setattr("vsmooth.cli.commands.load_dataset", lambda *_, **__: dataset)
+    assert main(["train", *recipe, "--model", "small", "--batch-size", "32", "--dry-run"]) == 0
+    first, second, *rest = capsys.readouterr().out.splitlines()
+    assert first.endswith("10 classes")
+    if message is None:
+        assert second.startswith("network")
+    else:
+        assert message in second
+        assert rest[0].startswith("network")  # one line
 
 
 def test_report_without_a_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,8 +53,9 @@ def test_options_go_before_the_recipe_wherever_they_stand() -> None:
 
 def test_every_new_option_reaches_the_spec() -> None:
     words = (
-        "--image-size 64 --mixup 0.8 --cutmix 1 --crop-padding 0 --resized-crop 0.5 1 --rand-augment 2 9 "
-        "--erasing 0.25 --drop-path 0.1 --sync-batchnorm --schedule cosine --final-learning-rate 1e-5 --precision fp32"
+        "--model t2t-vit-14 --image-size 64 --mixup 0.8 --cutmix 1 --crop-padding 0 --resized-crop 0.5 1 "
+        "--rand-augment 2 9 --erasing 0.25 --drop-path 0.1 --sync-batchnorm --schedule cosine "
+        "--final-learning-rate 1e-5 --precision fp32"
     )
     spec = spec_of(train(*words.split()).setting)
     assert (spec.image_size, spec.drop_path, spec.sync_batchnorm) == (64, 0.1, True)

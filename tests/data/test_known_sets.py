@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 from data_builders import SHARED
 
-from vsmooth.data import NO_AUGMENTATION, Augmentation, Dataset, known_set, list_known_sets, load_dataset
+from vsmooth.data import (
+    NO_AUGMENTATION,
+    Augmentation,
+    Dataset,
+    known_image_shape,
+    known_set,
+    list_known_sets,
+    load_dataset,
+)
 from vsmooth.data.torchvision_sets import TORCHVISION_SETS
 
 
@@ -31,6 +39,27 @@ def test_svhn_has_the_augmentation_of_the_paper_and_that_of_the_authors() -> Non
     assert svhn.authors_augmentation == NO_AUGMENTATION
     assert cifar is not None
     assert cifar.augmentation == cifar.authors_augmentation == Augmentation(4, True, "reflect")
+
+
+def test_counts_that_are_not_the_sets() -> None:
+    cifar = known_set("cifar10")
+    assert cifar is not None
+    assert cifar.counts_note(50_000, 10_000) is None
+    assert cifar.counts_note(49_999, 9_999, left_out=2) is None  # these were named already
+    assert cifar.counts_note(10_000, 2_000) == (
+        "cifar10 has 50,000 train and 10,000 test images, here are 10,000 and 2,000: results are not comparable with "
+        "published ones"
+    )
+    assert cifar.counts_note(49_999, 10_000) is not None
+
+
+def test_shapes_that_are_known_without_reading() -> None:
+    assert known_image_shape("cifar10") == known_image_shape("svhn") == (3, 32, 32)
+    assert known_image_shape("tiny-imagenet") == (3, 64, 64)
+    assert known_image_shape("imagenet") == (3, 224, 224)
+    assert known_image_shape("mnist") == known_image_shape("fashion-mnist") == (1, 28, 28)
+    assert known_image_shape("embedded") == load_dataset("embedded").image_shape
+    assert known_image_shape("./folder") is None
 
 
 def test_torchvision_sets_take_the_names_of_the_record() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,20 @@ def test_a_record_survives_the_disk(run_of: dict[str, Path]) -> None:
     assert found.vector is not None
     assert written.vector is not None
     assert torch.equal(found.vector.scale, written.vector.scale)
+    validation = Predictions.load(run_of["ls"] / "predictions-validation.npz").labels
+    assert found.validation_samples == written.validation_samples == len(validation)
+    assert found.fewest_of_a_class == int(validation.bincount().min())
+
+
+def test_a_small_validation_split_is_known_and_older_records_are_read(run_of: dict[str, Path]) -> None:
+    record = calibrate_run(run_of["ls"], FEW)
+    assert record.has_few_samples  # 48 images
+    assert not replace(record, validation_samples=100, fewest_of_a_class=10).has_few_samples
+    assert replace(record, validation_samples=99, fewest_of_a_class=33).has_few_samples
+    assert replace(record, validation_samples=1000, fewest_of_a_class=9).has_few_samples
+    young = ("validation_samples", "fewest_of_a_class")
+    older = {name: value for name, value in record.to_json().items() if name not in young}
+    assert not CalibrationRecord.from_json(older).has_few_samples
 
 
 def test_without_validation_nothing_is_fitted(run_of: dict[str, Path]) -> None:

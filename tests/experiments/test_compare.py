@@ -187,6 +187,25 @@ def test_chosen_alpha_may_also_be_asked_for(tmp_path: Path, toy_dataset: Dataset
     assert load_comparison(tmp_path).runs == (run,)
 
 
+class Told(CompareListener):
+    def __init__(self) -> None:
+        self.gone: list[tuple[str, ...]] = []
+
+    def on_left_out(self, names: tuple[str, ...]) -> None:
+        self.gone.append(names)
+
+
+def test_rows_that_leave_the_table_are_told(tmp_path: Path, toy_dataset: Dataset) -> None:
+    told = Told()
+    compare(plan("one-hot", "ls:0.1", seeds=2), toy_dataset, tmp_path, "", told)
+    compare(plan("one-hot", "ls:0.1", "vs:0.3", seeds=2), toy_dataset, tmp_path, "", told)
+    assert told.gone == []
+    compare(plan("one-hot", "vs:0.3"), toy_dataset, tmp_path, "", told)
+    assert told.gone == [("one-hot (seed 1)", "LS 0.1 (seeds 0, 1)", "VS 0.3 (seed 1)")]
+    compare(plan("one-hot", "vs:0.3"), toy_dataset, tmp_path, "", told)
+    assert len(told.gone) == 1  # the table before had none of them either
+
+
 def test_labels_named_twice(tmp_path: Path, toy_dataset: Dataset) -> None:
     with pytest.raises(ValueError, match="a label is named twice"):
         plan("vs:0.3", "one-hot", "vs:0.30")

@@ -180,10 +180,10 @@ def test_run_of_another_experiment(run_folder: Path, toy_dataset: Dataset) -> No
 
 
 def test_changed_data(run_folder: Path, toy_dataset: Dataset) -> None:
-    message = "was trained on other images: the data behind 'toy' changed since; choose another --out"
-    with pytest.raises(ValueError, match=message):
+    message = "was trained on other images than toy has now; "
+    with pytest.raises(ValueError, match=f"{message}the data behind 'toy' changed since: choose another --out"):
         run_experiment(SPEC, other_images(toy_dataset), run_folder.parent)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"{message}give --data with those behind 'toy', as they were then"):
         evaluate_run(run_folder, other_images(toy_dataset))
 
 

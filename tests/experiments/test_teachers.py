@@ -49,6 +49,19 @@ def save_timm(folder: Path, num_classes: int, channels: int = 1) -> str:
     return f"timm:local-dir:{folder}"
 
 
+def test_a_grey_teacher_of_colour_images_and_the_other_way_round(
+    teachers: Teachers, toy_dataset: Dataset, tmp_path: Path
+) -> None:
+    split = ImageSet(toy_dataset.train.images.expand(-1, 3, -1, -1), toy_dataset.train.labels)
+    colour = replace(toy_dataset, name="painted", train=split, test=split)
+    remedy = "give the students --data like the teacher's, or a teacher that was trained on images like theirs"
+    message = r"trained on toy, looks at images of 1x8x8 \(grey\), those of painted are 3x8x8 \(colour\): " + remedy
+    with pytest.raises(ValueError, match=message):
+        open_teacher(str(next(iter(teachers.values()))), colour)
+    with pytest.raises(ValueError, match=r"images of 3x24x32 \(colour\), those of toy are 1x8x8 \(grey\): " + remedy):
+        open_teacher(save_timm(tmp_path / "net", 4, channels=3), toy_dataset)
+
+
 def test_timm_network_with_its_own_normalisation_and_size(toy_dataset: Dataset, tmp_path: Path) -> None:
     source = open_teacher(save_timm(tmp_path / "net", 4), toy_dataset)
     model = timm.create_model(f"local-dir:{tmp_path / 'net'}", pretrained=True).eval()
@@ -64,7 +77,7 @@ def test_timm_network_with_its_own_normalisation_and_size(toy_dataset: Dataset, 
     assert source.precision(spec) == "bf16"  # it has none of its own
     with pytest.raises(ValueError, match=r"knows 7 classes, toy has 4: a student learns from a teacher of its own"):
         open_teacher(save_timm(tmp_path / "seven", 7), toy_dataset)
-    with pytest.raises(ValueError, match="looks at images of 3 channels, toy has 1"):
+    with pytest.raises(ValueError, match=r"looks at images of 3x24x32 .*, those of toy are 1x8x8 "):
         open_teacher(save_timm(tmp_path / "rgb", 4, channels=3), toy_dataset)
     with pytest.raises(ValueError, match=r"timm cannot load local-dir:.*nowhere with pretrained weights"):
         open_teacher(f"timm:local-dir:{tmp_path / 'nowhere'}", toy_dataset)

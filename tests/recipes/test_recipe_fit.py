@@ -2,16 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from vsmooth.data import Dataset, ImageSet
+from vsmooth.data.known_sets import CIFAR10, DIGITS
 from vsmooth.recipes import get_recipe
 
 
-def dataset(classes: int, channels: int, size: int) -> Dataset:
+def dataset(
+    classes: int, channels: int, size: int, name: str = "toy", names: tuple[str, ...] | None = None
+) -> Dataset:
     split = ImageSet(torch.zeros(4, channels, size, size, dtype=torch.uint8), torch.arange(4) % classes)
-    return Dataset("toy", tuple(f"class-{index}" for index in range(classes)), split, split)
+    return Dataset(name, names or tuple(str(index) for index in range(classes)), split, split)
+
+
+PLANE_AND_CAR = ("plane", "car", *CIFAR10[2:])  # as some copies name them
+ROOMS = ("attic", "bar", "bath", "cellar", "hall", "kitchen", "library", "office", "porch", "studio")
+NUMBERED = tuple(f"class-{index}" for index in range(10))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "name", "names"),
+    [
+        ("cifar10-resnet18", "svhn", DIGITS),
+        ("svhn-resnet18", "cifar10", CIFAR10),
+        ("cifar10-resnet18", "my-rooms", ROOMS),
+        ("svhn-resnet18", "my-copy", CIFAR10),
+    ],
+)
+def test_another_set_of_the_same_shape(recipe: str, name: str, names: tuple[str, ...]) -> None:
+    data = recipe.partition("-")[0]
+    message = rf"recipe {recipe} is for {data}, but {name} is another set .*; give --data {data}, or train without"
+    with pytest.raises(ValueError, match=message):
+        get_recipe(recipe).check_fits(dataset(10, 3, 32, name, names))
+
+
+@pytest.mark.parametrize("names", [CIFAR10, PLANE_AND_CAR, tuple(name.title() for name in CIFAR10), DIGITS, NUMBERED])
+def test_a_copy_may_be_the_set_and_is_doubted_by_its_counts(names: tuple[str, ...]) -> None:
+    recipe, copy = get_recipe("cifar10-resnet18"), dataset(10, 3, 32, "owner/copy", names)
+    recipe.check_fits(copy)
+    assert recipe.doubt(copy) == (
+        "recipe cifar10-resnet18 is for cifar10 with 50,000 train and 10,000 test images; owner/copy has 4 and 4, so "
+        "it is a part of it or another set"
+    )
+    whole = [ImageSet(torch.zeros(n, 3, 1, 1, dtype=torch.uint8), torch.arange(n) % 10) for n in (50_000, 10_000)]
+    assert recipe.doubt(replace(copy, train=whole[0], test=whole[1])) is None
+    assert recipe.doubt(replace(copy, name="cifar10")) is None  # which is told whenever a set by this name is loaded
 
 
 def test_what_fits() -> None:

@@ -58,6 +58,17 @@ def test_values_are_means_over_the_seeds(comparison: Comparison) -> None:
     assert not any("bootstrap" in note for note in table.notes)
 
 
+def test_long_names_are_whole_in_tables_and_short_in_figures(comparison: Comparison) -> None:
+    calibrate(comparison)
+    names = [f"logits-of-a-network-with-label-number-{index}-epoch-200" for index in range(4)]
+    labels = [replace(label, name=name) for label, name in zip(calibrated_labels(comparison), names, strict=True)]
+    assert column(calibration_table(labels), "Label") == names
+    for drawn in (reliability_panels(labels), scaled_runs(labels)):
+        found = [item.name for item in drawn]
+        assert len(set(found)) == 4
+        assert all(len(name) <= 26 and "…" in name for name in found)
+
+
 def test_one_seed_has_bootstrap_intervals(make_comparison: Callable[..., Comparison]) -> None:
     made = make_comparison(seeds=1)
     calibrate(made)

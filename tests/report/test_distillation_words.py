@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from vsmooth.experiments.record import Comparison, Group, RunRecord, write_record, write_summary
 from vsmooth.experiments.teacher_record import TeacherRecord
 from vsmooth.report import render_page, result_table, seed_table
 from vsmooth.report.distillation import claims, findings
 from vsmooth.report.style import styles
+from vsmooth.report.tables import print_table, teacher_table
 
 PLAIN = (0.880, 0.882, 0.881)
 ONE_HOT = TeacherRecord("one-hot", "runs/a", "a", "one-hot", 0.0, "big")
@@ -88,6 +92,35 @@ def test_tables() -> None:
     assert plain["Accuracy %"].detail == ""
     assert any("paired difference from no teacher" in note for note in table.notes)
     assert [row[0].text for row in seed_table(comparison).rows] == ["plain"] * 3 + ["KD from oracle"] * 3
+
+
+def printed(comparison: Comparison, width: int) -> list[str]:
+    stream = io.StringIO()
+    print_table(comparison, Console(file=stream, width=width))
+    return stream.getvalue().splitlines()
+
+
+def test_a_narrow_terminal_shows_teachers_in_a_table_of_their_own() -> None:
+    students: dict[TeacherRecord | None, Scores] = {None: PLAIN, ORACLE: (0.890, 0.892, 0.890), VS: PLAIN}
+    lines = printed(taught(students), 80)
+    assert max(map(len, lines)) <= 80
+    (row,) = (line for line in lines if "KD from oracle" in line and "0.0512" in line)
+    assert "90.00 ± 0.00" in row
+    assert "95.00 ± 0.00" in row
+    (wide,) = (line for line in printed(taught(students), 220) if "KD from oracle" in line)
+    assert "0.0512 ± 0.0000" in wide
+
+
+def test_table_of_teachers() -> None:
+    assert teacher_table(taught({None: PLAIN})) is None
+    comparison = taught({None: PLAIN, ORACLE: (0.89,), VS: PLAIN})
+    unknown = replace(comparison.runs[3], metrics={"accuracy": 0.89})
+    table = teacher_table(replace(comparison, runs=(*comparison.runs[:3], unknown, *comparison.runs[4:])))
+    assert table is not None
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["KD from oracle", "–", "–", "–"], ["KD from VS 0.3", "90.00 ± 0.00", "95.00 ± 0.00", "0.0512 ± 0.0000"],
+    ]  # fmt: skip
+    assert any("saved logits without those of the test images" in note for note in table.notes)
 
 
 def test_students_look_like_their_teachers_label() -> None:

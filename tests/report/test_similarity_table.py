@@ -25,7 +25,7 @@ def rows(human: bool = True) -> list[SimilarityRow]:
 def test_cells_are_values_and_differences_with_intervals() -> None:
     table = similarity_table(rows())
     titles = [column.title.replace("\n", " ") for column in table.columns]
-    across = titles.index("across classes")
+    across = titles.index("Spread across classes")
     assert [row[0].text for row in table.rows] == ["one-hot", "LS 0.1"]
     assert (table.rows[0][across].text, table.rows[0][across].detail) == ("0.210", "")
     assert (table.rows[1][across].text, table.rows[1][across].detail) == ("0.070", "-0.140 [-0.145, -0.135]")
@@ -51,10 +51,20 @@ def test_findings_say_what_is_erased_lost_and_kept() -> None:
     erased, rest = sentence.split("; it loses some of ")
     lost, kept = rest.split("; it keeps ")
     assert erased.startswith("Compared with one-hot, LS 0.1 erases much of the differences between wrong classes (0.07")
-    assert "people on single images (0.22, one-hot 0.37)" in erased
+    assert "people on single images (0.220, one-hot 0.370)" in erased
     assert "people on pairs of classes" in lost
     assert "unequal distances" in lost
-    assert kept == "what single images add to their class (0.17, one-hot 0.17)."
+    assert kept == "what single images add to their class (0.171, one-hot 0.170)."
+
+
+def test_a_small_change_is_called_a_little_however_sure_it_is() -> None:
+    baseline = rows()[0]
+    for change, verb in ((-0.005, "loses a little of"), (0.005, "has a little more of"), (-0.02, "loses some of")):
+        values = {**baseline.values, "human_image_rank": interval(0.37 + change)}
+        row = SimilarityRow("VS 0.3", values, {"human_image_rank": interval(change, 0.001)})
+        (sentence,) = similarity_findings([baseline, row])
+        numbers = f"({0.37 + change:.3f}, one-hot 0.370)"
+        assert f"VS 0.3 {verb} the agreement with people on single images {numbers}" in sentence
 
 
 def test_gains_are_named_too() -> None:

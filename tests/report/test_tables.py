@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from vsmooth.experiments.record import Comparison, RunRecord
-from vsmooth.report.render import Cell, Column, Table, to_html, to_markdown, typeset
+from vsmooth.report.render import Cell, Column, Table, shortened, to_html, to_markdown, to_rich, typeset
 from vsmooth.report.tables import (
     ACCURACY,
     ECE,
@@ -114,7 +114,53 @@ def test_terminal_table_fits(comparison: Comparison, width: int, wide: bool) -> 
     assert max(map(len, text.splitlines())) <= width
     assert "VS 0.1" in text
     assert "…" not in text
-    assert ("Brier" in text) is wide
+    assert any("Brier" in line for line in text.splitlines() if "┃" in line) is wide
+    hint = "A wider terminal also shows: Brier; Confidence − accuracy, points; Images/s; Training, s."
+    assert (hint not in " ".join(text.split())) is wide
+
+
+LONG = "predictions-of-wrn-28-10-with-label-smoothing-and-a-long-name-epoch-200"
+
+
+@pytest.mark.parametrize("name", [LONG, f"KD from {LONG}"])
+def test_a_long_name_loses_its_middle_and_no_number_is_broken(name: str) -> None:
+    numbers = tuple(Cell(f"0.{i}23", f"0.{i}11–0.{i}35") for i in range(4))
+    table = Table((Column("Label"), *(Column("x") for _ in numbers)), ((Cell(name), *numbers),))
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(to_rich(table, 80))
+    text = stream.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    for i in range(4):
+        assert f"0.{i}23" in text
+        assert f"0.{i}11–0.{i}35" in text.replace("\n", "")
+    assert "…" in text
+    assert "predi" in text
+    assert "200" in text
+    whole = io.StringIO()
+    Console(file=whole, width=200).print(to_rich(table, 200))
+    assert LONG in whole.getvalue()
+
+
+def test_shortened_names_keep_their_ends() -> None:
+    assert shortened(["abcdefghij", "short"], 10) == ["abcdefghij", "short"]
+    assert shortened(["abcdefghij", "short"], 7) == ["abc…hij", "short"]
+    assert shortened(["abcdefghij"], 6) == ["abc…ij"]
+
+
+def test_shortened_names_stay_apart() -> None:
+    names = [f"network-with-label-{index}-and-a-long-ending" for index in (1, 2)]
+    assert shortened([*names, names[0], "one-hot"], 10) == ["…-1-and-a…", "…-2-and-a…", "…-1-and-a…", "one-hot"]
+
+
+def test_names_of_several_words_are_broken_between_them() -> None:
+    numbers = tuple(Cell(f"0.{i}23", f"0.{i}11–0.{i}35") for i in range(4))
+    columns = Column("Label"), *(Column("x") for _ in numbers)
+    table = Table(columns, ((Cell("KD from VS 0.3 by a teacher"), *numbers),))
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(to_rich(table, 80))
+    assert "…" not in stream.getvalue()
+    assert "teacher" in stream.getvalue()
+    assert "0.311–0.335" in stream.getvalue()
 
 
 def test_names_with_markup_are_printed_as_they_are(comparison: Comparison) -> None:

@@ -144,7 +144,8 @@ class Spoilt(Method):
 def test_divergence_names_epoch_step_and_learning_rate(tmp_path: Path, factor: float) -> None:
     rate = PLAIN.optimization.learning_rate_at(7, TOTAL)
     message = (
-        rf"the loss is {factor} at epoch 2, step 3 of 5, learning rate {rate:.4g}: lower the learning rate"
+        rf"the loss is {factor} at epoch 2, step 3 of 5, learning rate {rate:.4g} \(at its highest "
+        rf"{PLAIN.optimization.learning_rate:.4g}\): lower the learning rate"
     )
     with pytest.raises(TrainingDivergedError, match=message):
         make_trainer(PLAIN, tmp_path, method=Spoilt(8, factor)).train()
@@ -157,6 +158,13 @@ def test_divergence_in_the_last_step_of_an_epoch_is_noticed(tmp_path: Path) -> N
         TrainingDivergedError, match="the weights are no longer finite at epoch 1, step 5 of 5"
     ):
         make_trainer(PLAIN, tmp_path, method=Overflow(STEPS)).train()
+
+
+def test_divergence_at_the_end_of_the_schedule_names_a_rate_that_can_be_lowered(tmp_path: Path) -> None:
+    to_zero = replace(PLAIN.optimization, schedule="one-cycle", final_learning_rate=0.0)
+    message = rf"step 5 of 5, learning rate 0 \(at its highest {to_zero.learning_rate:.4g}\): lower"
+    with pytest.raises(TrainingDivergedError, match=message):
+        make_trainer(replace(PLAIN, optimization=to_zero), tmp_path, method=Overflow(TOTAL)).train()
 
 
 class Overflow(Spoilt):

@@ -1,4 +1,4 @@
-"""The command line: ``vsmooth train | compare | distill | evaluate | calibrate | inspect | report | recipes``."""
+"""The command line: ``vsmooth train | compare | distill | evaluate | calibrate | inspect | attack | report | ...``."""
 
 from __future__ import annotations
 

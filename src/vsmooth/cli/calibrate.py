@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from vsmooth.cli.analysis_options import Calibrate
 from vsmooth.cli.display import say
-from vsmooth.cli.options import Calibrate
 from vsmooth.cli.output import Output, progress_bar, show_table
 from vsmooth.data import Dataset
 from vsmooth.evaluate import Predictions
@@ -52,8 +52,8 @@ def calibrate_logits(command: Calibrate, console: Console) -> None:
         record = evaluate_calibration(Predictions.load(path), validation, settings=settings)
         labels.append(CalibratedLabel(name, Style(_COLOURS[index % len(_COLOURS)], "o", "-"), (record,)))
     output = Output(command.out)
-    tables = _show_calibration(labels, output, console)
-    _finish(labels, tables, output, console)
+    _write(labels, _show_calibration(labels, output, console), output)
+    output.finish(console)
 
 
 def calibrate_runs(command: Calibrate, comparison: Comparison, dataset: Dataset | None, console: Console) -> None:
@@ -69,11 +69,13 @@ def calibrate_runs(command: Calibrate, comparison: Comparison, dataset: Dataset 
     labels = calibrated_labels(comparison)
     tables = _show_calibration(labels, output, console)
     tables |= _show_alphas(comparison, output, console)
+    _write(labels, tables, output)  # before what takes long
     if dataset is not None and command.shift:
         tables |= _show_shift(command, comparison, dataset, output, console)
+        _write(labels, tables, output)
     if dataset is not None and command.store_temperature:
         _store_temperatures(comparison, labels, dataset, console)
-    _finish(labels, tables, output, console)
+    output.finish(console)
 
 
 def gather(command: Calibrate) -> Comparison | None:
@@ -159,9 +161,8 @@ def _store_temperatures(
             say(console, f"{run.name}, seed {run.seed}, divided by {fit.temperature:.4f}: {path}")
 
 
-def _finish(labels: Sequence[CalibratedLabel], tables: dict[str, Table], output: Output, console: Console) -> None:
+def _write(labels: Sequence[CalibratedLabel], tables: dict[str, Table], output: Output) -> None:
     if output.folder is not None:
         output.tables("calibration", tables)
         records = {label.name: [record.to_json() for record in label.records] for label in labels}
         output.written.append(write_json(output.folder / "calibration.json", {"labels": records}).name)
-    output.say(console)

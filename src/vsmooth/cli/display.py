@@ -79,5 +79,12 @@ class Display(CompareListener):
             self._line_at = time.monotonic()
             say(self.console, f"{self.name}: {note}")
 
+    def on_left_out(self, names: tuple[str, ...]) -> None:
+        text = (
+            f"no longer in table and page, which show the last command alone: {'; '.join(names)}. These runs are kept; "
+            "one command that names all of them shows all of them"
+        )
+        say(self.console, text, style="yellow")
+
     def on_message(self, text: str) -> None:
         say(self.console, f"{self.name}: {text}")

@@ -6,8 +6,8 @@ from functools import partial
 
 from rich.console import Console
 
+from vsmooth.cli.analysis_options import Inspect
 from vsmooth.cli.display import say
-from vsmooth.cli.options import Inspect
 from vsmooth.cli.output import Output, progress_bar, show_table
 from vsmooth.data import Dataset
 from vsmooth.experiments.inspect_runs import LEAST_CLASSES, InspectOptions, inspect_runs, read_human
@@ -52,7 +52,7 @@ def inspect(command: Inspect, comparison: Comparison, dataset: Dataset, console:
         tables["CKA between runs"] = table
         show_table("CKA between runs", table, console)
     output.tables("inspection", tables)
-    output.say(console)
+    output.finish(console)
 
 
 def _show_virtual(runs: tuple[InspectedRun, ...], output: Output, console: Console) -> dict[str, Table]:

@@ -12,8 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from vsmooth.atomic import replacing
 from vsmooth.cli.display import say
-from vsmooth.report import to_markdown, to_rich
-from vsmooth.report.render import Table
+from vsmooth.report import to_markdown
+from vsmooth.report.render import Table, print_with_notes
 from vsmooth.report.saving import save_figure
 
 if TYPE_CHECKING:
@@ -23,22 +23,23 @@ if TYPE_CHECKING:
 def show_table(title: str, table: Table, console: Console) -> None:
     """A title, the table as wide as the terminal allows, and its notes."""
     say(console, f"\n{title}", style="bold")
-    console.print(to_rich(table, console.width))
-    for note in table.notes:
-        console.print(note, style="dim", markup=False, highlight=False)
+    print_with_notes(table, console)
 
 
 class Output:
-    """Files of one analysis in a folder, or nothing at all without one."""
+    """Files of one analysis in a folder, or nothing at all without one: tables at once, figures at the end.
+
+    Figures take seconds, so an analysis that is interrupted there has left its numbers.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self.written: list[str] = []
+        self._figures: dict[str, Callable[[], Figure]] = {}
 
     def figure(self, name: str, draw: Callable[[], Figure]) -> None:
-        """Draws and saves a figure as PNG and PDF."""
-        if self.folder is not None:
-            self.written += [path.name for path in save_figure(draw(), self.folder, name)]
+        """A figure that :meth:`finish` draws and saves as PNG and PDF."""
+        self._figures[name] = draw
 
     def tables(self, name: str, tables: dict[str, Table]) -> None:
         """Saves tables by title as one Markdown file."""
@@ -48,10 +49,13 @@ class Output:
                 partial.write_text(text + "\n", encoding="utf-8")
             self.written.append(f"{name}.md")
 
-    def say(self, console: Console) -> None:
-        """Names what was written."""
-        if self.written:
-            say(console, f"\nIn {self.folder}: {', '.join(self.written)}")
+    def finish(self, console: Console) -> None:
+        """Draws the figures and names what was written."""
+        if self.folder is None:
+            return
+        for name, draw in self._figures.items():
+            self.written += [path.name for path in save_figure(draw(), self.folder, name)]
+        say(console, f"\nIn {self.folder}: {', '.join(dict.fromkeys(self.written))}")
 
 
 @contextmanager

@@ -10,25 +10,26 @@ from typing import Annotated, Any
 
 import tyro
 
+from vsmooth.cli.analysis_options import Attack, Calibrate, Inspect
 from vsmooth.cli.options import (
-    Calibrate,
     Command,
     Compare,
     Distill,
     Evaluate,
-    Inspect,
     Recipes,
     Report,
     Setting,
     StudentSetting,
     Train,
 )
+from vsmooth.data import known_image_shape
 from vsmooth.experiments.label_names import label_text
 from vsmooth.experiments.spec import RunSpec
+from vsmooth.models import check_model
 from vsmooth.recipes import Recipe, get_recipe
 from vsmooth.train import best_precision
 
-_DESCRIPTION = "Virtual smoothing labels against label smoothing and one-hot: train, compare, evaluate, report."
+_DESCRIPTION = "Virtual smoothing labels against label smoothing and one-hot: train networks, see what the labels do."
 _SHARED = {field.name for field in fields(Setting)} & {field.name for field in fields(RunSpec)} - {"precision"}
 
 
@@ -50,6 +51,7 @@ def parse(arguments: Sequence[str] | None, quiet: bool = False) -> Command:
         | Annotated[Report, tyro.conf.subcommand("report")]
         | Annotated[Calibrate, tyro.conf.subcommand("calibrate")]
         | Annotated[Inspect, tyro.conf.subcommand("inspect")]
+        | Annotated[Attack, tyro.conf.subcommand("attack")]
         | Annotated[Recipes, tyro.conf.subcommand("recipes")]
     )
     command: Command = tyro.cli(
@@ -64,7 +66,15 @@ def parse(arguments: Sequence[str] | None, quiet: bool = False) -> Command:
 
 
 def spec_of(setting: Setting) -> RunSpec:
-    """The experiment that ``setting`` describes, with one-hot labels; ``ValueError`` for values that cannot be."""
+    """The experiment that ``setting`` describes, with one-hot labels; ``ValueError`` for values that cannot be.
+
+    Whatever can be told from the words alone is told here, before any image is read.
+    """
+    check_model(setting.model, setting.drop_path)
+    shape = known_image_shape(setting.data)
+    if shape is not None:
+        size = setting.image_size
+        setting.augmentation.check_fits(*((size, size) if size else shape[1:]))
     return RunSpec(
         **{name: getattr(setting, name) for name in _SHARED},
         precision=best_precision() if setting.precision == "auto" else setting.precision,

@@ -8,7 +8,7 @@ from vsmooth.data.files import FileSet
 from vsmooth.data.images import ImageSet
 from vsmooth.data.known_sets import KnownSet, known_set, list_known_sets
 from vsmooth.data.mixing import NO_MIXING, Mixing
-from vsmooth.data.sources import list_sources, load_dataset
+from vsmooth.data.sources import known_image_shape, list_sources, load_dataset
 from vsmooth.data.stream import StreamedBatches
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Split",
     "StreamedBatches",
     "ViewBatch",
+    "known_image_shape",
     "known_set",
     "list_known_sets",
     "list_sources",

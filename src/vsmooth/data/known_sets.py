@@ -39,6 +39,18 @@ class KnownSet:
         _, height, width = self.image_shape
         return f"{train:,} + {test:,} RGB {width}x{height}, {self.num_classes} classes"
 
+    def counts_note(self, train: int, test: int, left_out: int = 0) -> str | None:
+        """That a set by this name has other counts than it should, which nothing else would tell; None if it has them.
+
+        left_out: unreadable images, which were told already.
+        """
+        if sum(self.counts) - left_out == train + test:
+            return None
+        return (
+            f"{self.name} has {self.counts[0]:,} train and {self.counts[1]:,} test images, here are {train:,} and "
+            f"{test:,}: results are not comparable with published ones"
+        )
+
 
 # Means and deviations: over all train pixels, as commonly cited; ImageNet's are torchvision's, of its resized crops.
 # Augmentation: the paper's section on standard training ("random crop and random horizontal flip"), the authors' code.

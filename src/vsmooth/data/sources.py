@@ -31,6 +31,14 @@ def list_sources() -> dict[str, str]:
     return sources | downloaded | own_folders
 
 
+def known_image_shape(source: str) -> tuple[int, int, int] | None:
+    """(C, H, W) of the images behind a name, without reading them; None for sources whose images must be looked at."""
+    if source in EMBEDDED:
+        return embedded.IMAGE_SHAPE
+    found = TORCHVISION_SETS.get(source) or KNOWN_SETS.get(source)
+    return None if found is None else found.image_shape
+
+
 def load_dataset(source: str, *, image_size: int | None = None, skip_broken: bool = False) -> Dataset:
     """Load a data set from whatever `source` names.
 

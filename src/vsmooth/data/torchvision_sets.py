@@ -24,11 +24,12 @@ class TorchvisionSet:
     description: str
     classes: tuple[str, ...] | None = None
     split_arguments: Callable[[bool], dict[str, Any]] = lambda train: {"train": train}
+    image_shape: tuple[int, int, int] = (1, 28, 28)
 
 
 def _known(name: str, class_name: str, **options: Any) -> TorchvisionSet:
     record = KNOWN_SETS[name]
-    return TorchvisionSet(class_name, record.description, record.classes, **options)
+    return TorchvisionSet(class_name, record.description, record.classes, image_shape=record.image_shape, **options)
 
 
 TORCHVISION_SETS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,7 @@ from vsmooth.metrics.weighted import Metric
 CALIBRATION_FILE = "calibration.json"
 TRAINED, TEMPERATURE, VECTOR, NORMALISED = "trained", "temperature", "vector", "normalised"
 _USUAL_BINS = (10, 15)
+FEW, FEW_OF_A_CLASS = 100, 10  # validation samples
 _BINNED: dict[str, Any] = {
     **BINNED_METRICS,
     "within_bin_variance": weighted_variance,
@@ -77,6 +78,7 @@ class CalibrationRecord:
     """Test scores as "trained", and after "temperature" and "vector" scaling and "normalised" label smoothing.
 
     The fits were made on the validation split; None, and no scores, where there was none or it has no optimum.
+    validation_samples, fewest_of_a_class: the size of that split (None: there was none, or the record is older).
     """
 
     settings: CalibrationSettings
@@ -85,6 +87,19 @@ class CalibrationRecord:
     scores: Mapping[str, Scores]
     temperature: TemperatureFit | None = None
     vector: VectorScalingFit | None = None
+    validation_samples: int | None = None
+    fewest_of_a_class: int | None = None
+
+    @property
+    def has_few_samples(self) -> bool:
+        """Whether the validation split is too small to trust what was fitted on it.
+
+        Under FEW samples the fitted log T misses the best one by a standard deviation of 0.1 and more; with under
+        FEW_OF_A_CLASS of a class the 2 K numbers of vector scaling over-fit so far that they may do more harm than good
+        (simulated, 10 classes; ten events for each number is also the rule of Peduzzi et al. 1996).
+        """
+        few = self.validation_samples is not None and self.validation_samples < FEW
+        return few or (self.fewest_of_a_class is not None and self.fewest_of_a_class < FEW_OF_A_CLASS)
 
     def value(self, metric: str, of: str = TRAINED) -> float:
         """A test metric; "ece" is the one with the bins of the settings. NaN where the record has none."""
@@ -100,6 +115,8 @@ class CalibrationRecord:
             "scores": {name: _scores_to_json(scores) for name, scores in self.scores.items()},
             "temperature": None if self.temperature is None else asdict(self.temperature),
             "vector": None if self.vector is None else _plain(self.vector),
+            "validation_samples": self.validation_samples,
+            "fewest_of_a_class": self.fewest_of_a_class,
         }
 
     @classmethod
@@ -115,6 +132,8 @@ class CalibrationRecord:
             None if vector is None else VectorScalingFit(
                 **{**vector, "scale": _tensor(vector["scale"]), "bias": _tensor(vector["bias"])}
             ),
+            value.get("validation_samples"),
+            value.get("fewest_of_a_class"),
         )
 
 
@@ -131,16 +150,22 @@ def evaluate_calibration(
     trained with label smoothing without their floor (the paper's Sec. B). ValueError for splits of different width.
     """
     settings = settings or CalibrationSettings()
-    probabilities = {TRAINED: test.probabilities}
     temperature, vector = _fit(test, validation)
+    # Called one by one: of many samples each table of probabilities is large.
+    tables: dict[str, Callable[[], Tensor]] = {TRAINED: lambda: test.probabilities}
     if temperature is not None and temperature.converged:
-        probabilities[TEMPERATURE] = (test.logits.double() / temperature.temperature).softmax(1)
+        divisor = temperature.temperature
+        tables[TEMPERATURE] = lambda: (test.logits.double() / divisor).softmax(1)
     if vector is not None and vector.converged:
-        probabilities[VECTOR] = vector.apply(test.logits).softmax(1)
+        scaling = vector
+        tables[VECTOR] = lambda: scaling.apply(test.logits).softmax(1)
     if normalise:
-        probabilities[NORMALISED] = normalised_label_smoothing_probabilities(test.probabilities)
-    scores = {name: _score(table, test.labels, settings) for name, table in probabilities.items()}
-    return CalibrationRecord(settings, len(test), test.logits.shape[1], scores, temperature, vector)
+        tables[NORMALISED] = lambda: normalised_label_smoothing_probabilities(test.probabilities)
+    scores = {name: _score(table(), test.labels, settings) for name, table in tables.items()}
+    num_classes = test.logits.shape[1]
+    counts = None if validation is None else validation.labels.bincount(minlength=num_classes)
+    size = (None, None) if counts is None else (int(counts.sum()), int(counts.min()))
+    return CalibrationRecord(settings, len(test), num_classes, scores, temperature, vector, *size)
 
 
 def calibrate_run(folder: Path, settings: CalibrationSettings | None = None) -> CalibrationRecord:

@@ -18,6 +18,7 @@ from vsmooth.experiments.record import (
     SUMMARY_FILE,
     Comparison,
     RunRecord,
+    load_comparison,
     read_record,
     write_record,
     write_summary,
@@ -34,6 +35,9 @@ class CompareListener(Listener):
 
     def on_run(self, done: int, total: int, spec: RunSpec) -> None:
         """Run ``done + 1`` of ``total`` begins (or is read back)."""
+
+    def on_left_out(self, names: tuple[str, ...]) -> None:
+        """The summary is written without these rows of the one that was there, whose runs are kept."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,10 @@ class Runs:
             for run in comparison.runs:
                 if read_record(self.directory / run.folder) != run:
                     write_record(run, self.directory / run.folder)  # reports read from there how alpha was chosen
+            gone = _rows_gone(self.directory, comparison)
             write_summary(comparison, self.directory)
+            if gone:
+                self.listener.on_left_out(gone)
 
     def _unique(self) -> tuple[RunRecord, ...]:
         """One run for each network and seed: an alpha that was chosen may also have been asked for by name."""
@@ -199,6 +206,17 @@ def check_distinct(labels: tuple[LabelScheme | AutoAlpha, ...], num_classes: int
 
 def _text(label: LabelScheme | AutoAlpha) -> str:
     return f"{label.scheme.short_name.lower()}:auto" if isinstance(label, AutoAlpha) else label_text(label)
+
+
+def _rows_gone(directory: Path, comparison: Comparison) -> tuple[str, ...]:
+    """What the summary in ``directory`` has and ``comparison`` has not: "VS 0.3 (seeds 0, 1)"."""
+    try:
+        groups = load_comparison(directory).groups
+    except ValueError:
+        return ()
+    kept = {run.folder for run in comparison.runs}
+    gone = {group.name: [str(run.seed) for run in group.runs if run.folder not in kept] for group in groups}
+    return tuple(f"{name} (seed{'s'[: len(seeds) > 1]} {', '.join(seeds)})" for name, seeds in gone.items() if seeds)
 
 
 def _rows_of(directory: Path) -> int:

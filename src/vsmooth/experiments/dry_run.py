@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from vsmooth.experiments.environment import device_name
 from vsmooth.experiments.results import evaluate_split
 from vsmooth.experiments.spec import RunSpec
 from vsmooth.head import virtual_heads
+from vsmooth.memory import peak_memory
 from vsmooth.train import Execution, Trainer, make_accelerator
 from vsmooth.train.tracking import check_tracker
 
@@ -177,10 +177,4 @@ def _peak_memory(device: torch.device) -> tuple[int | None, str]:
         return torch.cuda.max_memory_allocated(device), "peak of the tensors on the GPU"
     if device.type == "mps":
         return torch.mps.driver_allocated_memory(), "held by Metal after the timed steps"
-    if sys.platform == "win32":
-        return None, "not measured on Windows"
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return peak, "peak of the whole process, images and libraries included"
+    return peak_memory(), "peak of the whole process, images and libraries included"

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vsmooth.data import Dataset, Split
 from vsmooth.evaluate import Features, Predictions, collect, evaluate_similarity
+from vsmooth.evaluate.npz_files import is_npy
 from vsmooth.evaluate.predict import model_device
 from vsmooth.experiments.build import training_splits
 from vsmooth.experiments.gradient_maps import collect_gradients, gradient_overlaps, require_captum, spread_over_classes
@@ -99,7 +100,8 @@ def read_human(path: Path) -> Tensor:
     except FileNotFoundError:
         raise ValueError(f"there is no file of human labels at {path}") from None
     except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"{path} is not a readable npy file: {error}") from None
+        reason = str(error) if is_npy(path) else "numpy.save writes them"
+        raise ValueError(f"{path} is not a readable npy file: {reason}") from None
     if not isinstance(found, np.ndarray) or found.dtype.kind not in "iuf":
         raise ValueError(f"{path} must be an npy file of one array of numbers, images by classes")
     return torch.from_numpy(found.astype(np.float64))

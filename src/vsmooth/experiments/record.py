@@ -245,7 +245,7 @@ def load_comparison(directory: str | Path) -> Comparison:
     directory = Path(directory)
     path = directory / SUMMARY_FILE
     if not path.is_file():
-        raise ValueError(f"no {SUMMARY_FILE} in {directory}; `vsmooth compare --out {directory}` creates it")
+        raise ValueError(_no_summary(directory))
     summary = read_json(path)
     try:
         folders = [str(row["folder"]) for row in summary["rows"]]
@@ -253,6 +253,17 @@ def load_comparison(directory: str | Path) -> Comparison:
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a comparison's summary: {error} is missing") from None
     return Comparison(tuple(read_record(directory / folder) for folder in folders), *texts, directory)
+
+
+def _no_summary(directory: Path) -> str:
+    if not (directory / RECORD_FILE).is_file():
+        return f"no {SUMMARY_FILE} in {directory}; `vsmooth compare --out {directory}` creates it"
+    above = directory.resolve().parent
+    whole = f", here {above}" if (above / SUMMARY_FILE).is_file() else ""
+    return (
+        f"{directory} is one run, not a comparison: give the --out of `vsmooth compare` or `vsmooth distill`{whole}; "
+        f"`vsmooth evaluate {directory}` prints the numbers of one run"
+    )
 
 
 def _row(run: RunRecord) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def run_experiment(
     folder = root / spec.folder
     claimed = (folder / SPEC_FILE).is_file()
     if claimed:
-        dataset_fits(folder, spec, dataset)
+        dataset_fits(folder, spec, dataset, f"the data behind {spec.data!r} changed since: choose another --out")
     if not (claimed and (folder / RECORD_FILE).is_file()):
         _train_and_write(spec, dataset, folder, listener or Listener(), execution or Execution(), teacher)
     if PartialState().is_main_process:
@@ -171,14 +171,16 @@ def evaluate_run(folder: Path, dataset: Dataset) -> CleanMetrics:
     return metrics
 
 
-def dataset_fits(folder: Path, spec: RunSpec, dataset: Dataset) -> None:
-    """Raise ``ValueError`` unless the run in ``folder`` is ``spec`` on just these images."""
+def dataset_fits(folder: Path, spec: RunSpec, dataset: Dataset, remedy: str | None = None) -> None:
+    """Raise ``ValueError`` unless the run in ``folder`` is ``spec`` on just these images.
+
+    ``remedy``: what to do about other images; None: what helps whoever opens a finished run.
+    """
     if read_spec(folder) != spec:
         raise ValueError(f"{folder} is a run of another experiment (see its {SPEC_FILE}); choose another --out")
     if read_json(folder / SPEC_FILE).get("data_fingerprint") != dataset.fingerprint:
-        raise ValueError(
-            f"{folder} was trained on other images: the data behind {spec.data!r} changed since; choose another --out"
-        )
+        remedy = remedy or f"give --data with those behind {spec.data!r}, as they were then"
+        raise ValueError(f"{folder} was trained on other images than {dataset.name} has now; {remedy}")
 
 
 def _claim_folder(folder: Path, spec: RunSpec, dataset: Dataset) -> None:

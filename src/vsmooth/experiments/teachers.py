@@ -29,6 +29,8 @@ from vsmooth.models import Normalise, NormalisedModel, Resized
 from vsmooth.train import Precision, load_weights, read_weights
 
 TIMM = "timm:"
+_MEAN = "normalise.mean"  # of each channel, in a run's weights
+_COLOURS = {1: "grey", 3: "colour"}
 _KINDS = f"a run folder, {TIMM}NAME (pretrained), or an npz file with `logits` and `labels` of the train split"
 
 
@@ -139,10 +141,12 @@ def _open_run(folder: Path, dataset: Dataset) -> TeacherSource:
     spec, run = read_spec(folder), finished_record(folder)
     _check_classes(str(folder), run.num_classes, dataset)
     weights = folder / WEIGHTS_FILE
-    channels = dataset.image_shape[0]
+    tensors = read_weights(weights)
     size = _trained_size(folder, spec, dataset)
+    channels = tensors[_MEAN].numel() if _MEAN in tensors else dataset.image_shape[0]
+    _check_channels(f"{folder}, trained on {spec.data},", (channels, *size), dataset)
     network = network_for(spec, dataset.num_classes, (channels, *size))
-    load_weights(network, read_weights(weights), weights)
+    load_weights(network, tensors, weights)
     fingerprint = f"{spec.key}-{hashlib.sha256(weights.read_bytes()).hexdigest()[:16]}"
     record = TeacherRecord(run.name, str(folder), fingerprint, run.label, run.alpha, run.model)
     return NetworkSource(record, Resized(network, size), spec.precision)
@@ -171,10 +175,7 @@ def _open_timm(origin: str, dataset: Dataset) -> TeacherSource:
     _check_classes(origin, cast(int, model.num_classes), dataset)
     config = resolve_model_data_config(model)
     channels, *size = config["input_size"]
-    if channels != dataset.image_shape[0]:
-        raise ValueError(
-            f"the teacher {origin} looks at images of {channels} channels, {dataset.name} has {dataset.image_shape[0]}"
-        )
+    _check_channels(origin, (channels, size[0], size[1]), dataset)
     digest = hashlib.sha256()
     for key, tensor in model.state_dict().items():
         digest.update(key.encode())
@@ -216,6 +217,19 @@ def _check_classes(origin: str, num_classes: int, dataset: Dataset) -> None:
         raise ValueError(
             f"the teacher {origin} knows {num_classes} classes, {dataset.name} has {dataset.num_classes}: a student "
             "learns from a teacher of its own classes"
+        )
+
+
+def _check_channels(origin: str, shape: tuple[int, int, int], dataset: Dataset) -> None:
+    """Another size is brought to the teacher's; another number of channels is another kind of image."""
+    if shape[0] != dataset.image_shape[0]:
+        teacher, student = (
+            f"{'x'.join(map(str, found))} ({_COLOURS.get(found[0], 'neither grey nor colour')})"
+            for found in (shape, dataset.image_shape)
+        )
+        raise ValueError(
+            f"the teacher {origin} looks at images of {teacher}, those of {dataset.name} are {student}: give the "
+            "students --data like the teacher's, or a teacher that was trained on images like theirs"
         )
 
 

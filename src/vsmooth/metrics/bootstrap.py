@@ -26,7 +26,7 @@ from vsmooth.metrics.decomposition import weighted_reliability, weighted_resolut
 from vsmooth.metrics.scores import weighted_accuracy, weighted_brier, weighted_nll
 from vsmooth.metrics.weighted import CheckedPredictions, Metric, WeightedPredictions
 
-CHUNK = 1_500_000  # weights held at once, 12 MB; a handful of arrays of this size live at the same time
+CHUNK = 1_500_000  # weights held at once, 12 MB; a dozen arrays of this size live at the same time
 
 
 @dataclass(frozen=True)

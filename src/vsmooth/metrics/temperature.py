@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from vsmooth.metrics.inputs import check_logits
 
 SMALLEST, LARGEST = 1e-4, 1e4  # temperatures searched; an optimum outside is none
 TOLERANCE = 1e-6  # nats per unit of log T
+_BLOCK = 4096  # samples
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,17 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> TemperatureFit:
     from scipy.optimize import brentq
 
     labels = check_logits(logits, labels)
-    logits = logits.detach().double()
-    excess = logits - logits.gather(1, labels[:, None])
+    excess = logits.detach().to(torch.float64, copy=True)
+    excess -= excess.gather(1, labels[:, None])
+
+    def mean_of(values: Callable[[Tensor], Tensor]) -> float:
+        # In blocks: whole tables of float64 would be most of the memory of a calibration.
+        return sum(float(values(block).sum()) for block in excess.split(_BLOCK)) / len(excess)
 
     def slope(log_temperature: float) -> float:
         # No term is positive where the label has the largest logit, so rounding cannot feign an optimum.
         inverse = math.exp(-log_temperature)
-        return -inverse * float(((excess * inverse).softmax(1) * excess).sum(1).mean())
+        return -inverse * mean_of(lambda block: (block * inverse).softmax(1).mul_(block))
 
     low, high = math.log(SMALLEST), math.log(LARGEST)
     if slope(low) >= 0:
@@ -60,8 +65,11 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> TemperatureFit:
         root, result = brentq(slope, low, high, xtol=1e-12, full_output=True)
         temperature, iterations = math.exp(root), result.iterations
         converged = result.converged and abs(slope(root)) < TOLERANCE
-    before, after = (float(cross_entropy(scaled, labels)) for scaled in (logits, logits / temperature))
-    return TemperatureFit(temperature, before, after, iterations, converged)
+
+    def loss(divisor: float) -> float:
+        return mean_of(lambda block: (block / divisor).logsumexp(1))  # the label's own excess is 0
+
+    return TemperatureFit(temperature, loss(1.0), loss(temperature), iterations, converged)
 
 
 class TemperatureScaled(nn.Module):

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from vsmooth.metrics.binning import equal_width_index, top_label
+from vsmooth.metrics.binning import equal_width_edges, equal_width_index, top_label
 from vsmooth.metrics.inputs import check_predictions
 
 
@@ -44,7 +44,7 @@ class CheckedPredictions:
     @cached_property
     def squares(self) -> Tensor:
         """sum_k p_nk^2, (N,)."""
-        return self.probabilities.square().sum(1)
+        return torch.linalg.vector_norm(self.probabilities, dim=1).square()
 
     @cached_property
     def ranking(self) -> Ranking:
@@ -69,10 +69,12 @@ class CheckedPredictions:
         """
         if bins not in self._classes:
             num_classes = self.probabilities.shape[1]
-            index = equal_width_index(self.probabilities, bins)
-            samples, classes = index.nonzero(as_tuple=True)
-            cells, values = index[samples, classes] * num_classes + classes, self.probabilities[samples, classes]
-            labelled = index.gather(1, self.labels[:, None]).squeeze(1) * num_classes + self.labels
+            # Only what is above the first edge is looked up: an index of every probability would take 8 bytes each.
+            edge = float(equal_width_edges(bins)[1]) if bins > 1 else torch.inf
+            samples, classes = (self.probabilities > edge).nonzero(as_tuple=True)
+            values = self.probabilities[samples, classes]
+            cells = equal_width_index(values, bins) * num_classes + classes
+            labelled = equal_width_index(self.own, bins) * num_classes + self.labels
             size = bins * num_classes
             self._classes[bins] = (
                 self._matrix(cells, samples, torch.ones_like(values), size),

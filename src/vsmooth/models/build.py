@@ -53,21 +53,27 @@ def build_model(
 def _build_network(
     name: str, num_classes: int, in_channels: int, image_size: int | tuple[int, int] | None, drop_path: float
 ) -> nn.Module:
+    check_model(name, drop_path)
     if name in ARCHITECTURES:
         return _build_own(name, num_classes, in_channels, image_size, drop_path)
-    timm_name = name.removeprefix(TIMM_PREFIX)
-    available = timm_names()
-    if timm_name in available:
-        return build_timm(timm_name, num_classes, in_channels, image_size, drop_path)
-    raise ValueError(f"unknown model {name!r}; {_suggest(timm_name, available)}")
+    return build_timm(name.removeprefix(TIMM_PREFIX), num_classes, in_channels, image_size, drop_path)
+
+
+def check_model(name: str, drop_path: float = 0.0) -> None:
+    """Raise ``ValueError`` for an unknown network, and for an own one that has no stochastic depth; builds nothing."""
+    if name in ARCHITECTURES:
+        if drop_path and "drop_path" not in ARCHITECTURES[name].options:
+            raise no_drop_path(name, drop_path)
+        return
+    timm_name, available = name.removeprefix(TIMM_PREFIX), timm_names()
+    if timm_name not in available:
+        raise ValueError(f"unknown model {name!r}; {_suggest(timm_name, available)}")
 
 
 def _build_own(
     name: str, num_classes: int, in_channels: int, image_size: int | tuple[int, int] | None, drop_path: float
 ) -> nn.Module:
     architecture = ARCHITECTURES[name]
-    if drop_path and "drop_path" not in architecture.options:
-        raise no_drop_path(name, drop_path)
     given = {"image_size": image_size, "drop_path": drop_path}
     return architecture.build(num_classes, in_channels, **{option: given[option] for option in architecture.options})
 

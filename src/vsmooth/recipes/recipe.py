@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from vsmooth.data import Dataset
+from vsmooth.data.known_sets import KNOWN_SETS
 from vsmooth.experiments.label_names import label_text
 from vsmooth.experiments.spec import RunSpec
 from vsmooth.labels import LabelScheme, LabelSmoothing, OneHot, VirtualSmoothing
@@ -74,6 +76,33 @@ class Recipe:
             raise ValueError(f"{wanted}, but {found}; give --data that fits, or train without --recipe")
         if dataset.image_shape != shape:
             raise ValueError(f"{wanted}, but {found}; --image-size {size} brings them to that size")
+        if self._is_other(dataset):
+            raise ValueError(
+                f"recipe {self.name} is for {self.spec.data}, but {dataset.name} is another set (classes "
+                f"{', '.join(dataset.classes[:3])} ...); give --data {self.spec.data}, or train without --recipe"
+            )
+
+    def doubt(self, dataset: Dataset) -> str | None:
+        """Why images that :meth:`check_fits` lets pass may still be others than the recipe's; None without a reason."""
+        known = KNOWN_SETS[self.spec.data]
+        counts = (len(dataset.train), len(dataset.test))
+        if dataset.name == known.name or sum(counts) + len(dataset.left_out) == sum(known.counts):
+            return None
+        return (
+            f"recipe {self.name} is for {known.name} with {known.counts[0]:,} train and {known.counts[1]:,} test "
+            f"images; {dataset.name} has {counts[0]:,} and {counts[1]:,}, so it is a part of it or another set"
+        )
+
+    def _is_other(self, dataset: Dataset) -> bool:
+        """By its name, or by class names of which most are others; numbered ones ("3", "class-3") tell nothing."""
+        known = KNOWN_SETS[self.spec.data]
+        if dataset.name == known.name:
+            return False
+        if dataset.name in KNOWN_SETS:
+            return True
+        wanted, found = ({name.casefold() for name in names} for names in (known.classes or (), dataset.classes))
+        numbered = len({re.sub(r"\d", "", name) for name in found}) == 1
+        return bool(wanted) and not numbered and len(wanted & found) < known.num_classes / 2
 
 
 def _times(shape: tuple[int, ...]) -> str:

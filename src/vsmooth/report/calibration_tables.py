@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from vsmooth.experiments.calibration import (
+    FEW,
+    FEW_OF_A_CLASS,
     NORMALISED,
     TEMPERATURE,
     TRAINED,
@@ -23,11 +25,12 @@ from vsmooth.metrics import BootstrapInterval, ReliabilityBins
 from vsmooth.report.alpha_grid import AlphaGrid, alpha_grids
 from vsmooth.report.calibration_figures import ReliabilityPanel, ScaledRun
 from vsmooth.report.reliability import Bins
-from vsmooth.report.render import Cell, Column, Table
+from vsmooth.report.render import Cell, Column, Table, shortened
 from vsmooth.report.style import Style, styles
 from vsmooth.report.tables import ACCURACY, ECE, MISSING, NLL
 
 GRID_ALPHAS = 3  # fewer are no grid
+TITLE = 26  # characters of a name that a panel has room for
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +82,7 @@ def calibration_table(labels: Sequence[CalibratedLabel]) -> Table:
         Column("Class-wise\nECE", False),
         Column("NLL"),
         Column("Brier"),
-        Column("its mis-\ncalibration", False),
+        Column("its\nmiscalibration", False),
         Column("its\nresolution", False),
     )
     keys = (
@@ -134,11 +137,28 @@ def scaling_table(labels: Sequence[CalibratedLabel]) -> Table:
     ]
     if any(record.temperature is None for label in labels for record in label.records):
         notes.append(f"{MISSING}: no validation logits, or one class is missing among them.")
+    notes += _few_samples_note(labels)
     if any(record.temperature and not record.temperature.converged for label in labels for record in label.records):
         notes.append("none: the validation NLL has no minimum at a finite temperature.")
     if normalised:
         notes.append("Normalised: label smoothing without the floor it puts under every class (the paper's Sec. B).")
     return Table(tuple(columns), rows, tuple(notes))
+
+
+def _few_samples_note(labels: Sequence[CalibratedLabel]) -> list[str]:
+    small = [label for label in labels if any(record.has_few_samples for record in label.records)]
+    if not small:
+        return []
+    sizes = [
+        (record.validation_samples or 0, record.fewest_of_a_class or 0)
+        for label in small for record in label.records if record.has_few_samples
+    ]
+    samples, fewest = min(sizes)
+    whose = "" if len(small) == len(labels) else f" of {', '.join(label.name for label in small)}"
+    return [
+        f"Caution: the validation split{whose} has {samples:,} images, of one class only {fewest}. Under {FEW} images "
+        f"T itself is uncertain by 10 % and more; under {FEW_OF_A_CLASS} of a class vector scaling over-fits."
+    ]
 
 
 def temperature_text(label: CalibratedLabel) -> str:
@@ -166,23 +186,23 @@ def _cell(label: CalibratedLabel, metric: str, of: str = TRAINED) -> Cell:
 def reliability_panels(labels: Sequence[CalibratedLabel], of: str = TRAINED) -> tuple[ReliabilityPanel, ...]:
     """A diagram for each label, of its first seed, which the note names where there are several."""
     panels = []
-    for label in labels:
+    for label, name in zip(labels, shortened([label.name for label in labels], TITLE), strict=True):
         if of not in label.records[0].scores:
             continue
         ece = f"ECE {label.records[0].value('ece', of):.3f}"
         note = ece if len(label.records) == 1 else f"{ece}, first of {len(label.records)} seeds"
-        panels.append(ReliabilityPanel(label.name, _to_bins(label.records[0].scores[of].diagram), label.style, note))
+        panels.append(ReliabilityPanel(name, _to_bins(label.records[0].scores[of].diagram), label.style, note))
     return tuple(panels)
 
 
 def scaled_runs(labels: Sequence[CalibratedLabel]) -> tuple[ScaledRun, ...]:
     """Those labels whose temperature could be fitted for every seed, before and after."""
     found = []
-    for label in labels:
+    for label, name in zip(labels, shortened([label.name for label in labels], TITLE), strict=True):
         after = np.array(label.values("ece", TEMPERATURE))
         if len(after) == len(label.records):
             temperatures = np.array([r.temperature.temperature for r in label.records if r.temperature is not None])
-            found.append(ScaledRun(label.name, label.style, np.array(label.values("ece")), after, temperatures))
+            found.append(ScaledRun(name, label.style, np.array(label.values("ece")), after, temperatures))
     return tuple(found)
 
 

@@ -84,7 +84,7 @@ def _plane_column(run: InspectedRun, virtual: bool, each: int) -> PlaneColumn:
         clouds,
         plane.project(run.test.real_templates[classes]).numpy(),
         plane.project(templates).numpy() if virtual and len(templates) else None,
-        f"holds {share:.0%} of the means' spread",
+        f"holds {100 * share:.0f} % of the means' spread",
     )
 
 

@@ -44,7 +44,8 @@ def _plane(runs: Sequence[InspectedRun], names: Sequence[str]) -> str:
     words = (
         f"What the classifier sees of {three[0]}, {three[1]} and {three[2]}: activations of the layer before it, on "
         "the plane through the three templates, that is, the classifier's rows. Where classes that are alike lie near "
-        "each other, the network has kept how alike they are; an equilateral triangle has lost it."
+        "each other, the network has kept how alike they are; an equilateral triangle has lost it. Below each name: "
+        "how much of the spread of the three class means lies in the plane."
     )
     return paragraph(words) + framed(plane_figure(columns, three), "Activations of three classes", "p", "full")
 
@@ -78,7 +79,12 @@ def _virtual(runs: Sequence[InspectedRun]) -> str:
 def _gradients(runs: Sequence[InspectedRun], names: Sequence[str]) -> str:
     body = ""
     for prefix, integrated, words in (
-        ("g", False, "Pixels that change a logit: dark ones change it most, each picture by itself."),
+        (
+            "g",
+            False,
+            "Which pixels change a logit: dark ones change it most, each picture by itself. Correct: the logit of the "
+            "image's own class; incorrect and virtual: the sum of the other logits and of the virtual ones.",
+        ),
         ("ig", True, "The same by integrated gradients, from a black image to this one."),
     ):
         grid = gradient_grid(runs, names, integrated=integrated)

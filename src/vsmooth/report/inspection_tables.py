@@ -41,7 +41,7 @@ def virtual_table(runs: Sequence[InspectedRun]) -> Table | None:
             Cell(f"{found.mass_mean:.3f}", f"({found.alpha:g})"),
             Cell(f"{found.mass_low:.3f}–{found.mass_high:.3f}"),
             even,
-            Cell(f"{found.top_share:.1%}"),
+            Cell(f"{100 * found.top_share:.1f} %"),
             *(Cell(MISSING if length is None else f"{length:.3f}") for length in lengths),
         ))
     note = (
@@ -74,8 +74,8 @@ def overlap_table(runs: Sequence[InspectedRun]) -> Table | None:
     note = (
         f"Spearman correlation of the two maps over the pixels, mean over {images:,} test images, with its 95 % "
         "bootstrap interval: 1 where both look at the same pixels, 0 where they have nothing to do with each other. "
-        "Without virtual classes the logits hardly change in sum, so the maps of correct and incorrect classes mirror "
-        "each other whatever the label."
+        "Where the sum of the real logits hardly changes, the maps of correct and incorrect classes mirror each other "
+        "whatever the label, so a high value of these two says little."
     )
     return Table(columns, rows, (note,))
 
@@ -101,7 +101,10 @@ def cka_table(comparison: Comparison) -> Table | None:
         (Cell(name), *(Cell(_cka_text(run.folder, other.folder, record.cka)) for other, _ in runs))
         for name, (run, record) in zip(names, runs, strict=True)
     )
-    note = "Linear CKA of the activations before the classifier on the test images: 1 where equal up to a rotation."
+    note = (
+        "Linear CKA of the activations before the classifier on the test images: 1 where equal up to rotation and "
+        "scale."
+    )
     if seeds:
         note += " Two seeds of one label say how unlike two trainings are by chance."
     return Table((Column("CKA"), *(Column(name) for name in names)), rows, (note,))

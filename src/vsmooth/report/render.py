@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from html import escape
+from itertools import compress, takewhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table as RichTable
 
 STAR = "★"
+_SHORTEST_NAME = 10  # columns of a terminal; with fewer the names say nothing
 
 
 @dataclass(frozen=True)
@@ -66,31 +69,91 @@ def to_html(table: Table, kind: str = "") -> str:
 
 
 def to_rich(table: Table, width: int | None = None) -> RichTable:
-    """A terminal table; columns that are not essential are left out where `width` is too small."""
+    """A terminal table. Where `width` is too small, columns that are not essential are left out; if it still is, names
+    are broken between words and long words lose their middle, so that the numbers stay whole.
+    """
+    if width is None or fits(table, width):
+        return _rich_table(table)
+    essential = tuple(column.essential for column in table.columns)
+    narrow = Table(
+        tuple(compress(table.columns, essential)),
+        tuple(tuple(_in_lines(cell) for cell in compress(row, essential)) for row in table.rows),
+    )
+    excess, longest = _width(narrow) - width, max(len(row[0].text) for row in narrow.rows)
+    if excess <= 0 or longest <= _SHORTEST_NAME:
+        return _rich_table(narrow)
+    return _rich_table(narrow, max(_SHORTEST_NAME, longest - excess))
+
+
+def print_with_notes(table: Table, console: Console, elsewhere: Collection[str] = ()) -> None:
+    """Prints a table as wide as the terminal, its notes, and which columns there is no room for.
+
+    `elsewhere`: titles of columns that are printed in another table.
+    """
+    console.print(to_rich(table, console.width))
+    titles = [column.title for column in table.columns if not column.essential and column.title not in elsewhere]
+    more = [] if fits(table, console.width) or not titles else [" ".join(title.split()) for title in titles]
+    hint = (f"A wider terminal also shows: {'; '.join(more)}.",) if more else ()
+    for note in (*table.notes, *hint):
+        console.print(note, style="dim", markup=False, highlight=False)
+
+
+def fits(table: Table, width: int) -> bool:
+    """Whether a terminal of so many columns shows the whole table."""
+    return _width(table) <= width
+
+
+def shortened(names: Sequence[str], width: int) -> list[str]:
+    """The names with the middle of those left out that are longer than `width`.
+
+    Where that would make two of them the same, what all long ones begin with is left out instead.
+    """
+    long = sorted({name for name in names if len(name) > width})
+    end = (width - 1) // 2
+    short = {name: f"{name[: width - 1 - end]}…{name[len(name) - end :]}" for name in long}
+    if len(set(short.values())) < len(long):
+        # Of sorted names, what the first and the last share all share.
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(long[0], long[-1], strict=False)))
+        short = {name: _cut(f"…{name[max(0, shared - 1) :]}", width) for name in long}
+    return [short.get(name, name) for name in names]
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _width(table: Table) -> int:
     from rich.console import Console
 
-    full = _rich_table(table, range(len(table.columns)))
-    if width is None or Console(width=1000).measure(full).maximum <= width:
-        return full
-    return _rich_table(table, [i for i, column in enumerate(table.columns) if column.essential], narrow=True)
+    return Console(width=1000).measure(_rich_table(table)).maximum
 
 
-def _rich_table(table: Table, kept: Iterable[int], narrow: bool = False) -> RichTable:
+def _in_lines(cell: Cell) -> Cell:
+    return replace(cell, detail=cell.detail.replace(" [", "\n["))
+
+
+def _rich_table(table: Table, names: int | None = None) -> RichTable:
+    """`names`: width of the first column, if it must be narrower than its words."""
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    indices = list(kept)
     found = RichTable(show_lines=any(cell.detail for row in table.rows for cell in row))
-    for i in indices:
-        found.add_column(Text(table.columns[i].title), justify="left" if i == 0 else "right", overflow="fold")
-    for row in table.rows:
+    for i, column in enumerate(table.columns):
+        width = names if i == 0 else None
+        found.add_column(Text(column.title), justify="left" if i == 0 else "right", overflow="fold", width=width)
+    for row in table.rows if names is None else _with_short_words(table.rows, names):
         cells = []
-        for cell in (row[i] for i in indices):
+        for cell in row:
             text = Text(_marked(cell), style="bold" if cell.best else "")
-            detail = cell.detail.replace(" [", "\n[") if narrow else cell.detail
-            cells.append(text.append(f"\n{detail}", style="not bold dim") if detail else text)
+            cells.append(text.append(f"\n{cell.detail}", style="not bold dim") if cell.detail else text)
         found.add_row(*cells)
     return found
+
+
+def _with_short_words(rows: Sequence[tuple[Cell, ...]], width: int) -> list[tuple[Cell, ...]]:
+    words = [word for row in rows for word in row[0].text.split(" ")]
+    short = dict(zip(words, shortened(words, width), strict=True))
+    return [(replace(row[0], text=" ".join(short[word] for word in row[0].text.split(" "))), *row[1:]) for row in rows]
 
 
 def _marked(cell: Cell) -> str:

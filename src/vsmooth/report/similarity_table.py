@@ -10,6 +10,7 @@ from vsmooth.metrics.resampling import excludes_zero
 from vsmooth.report.render import Cell, Column, Table
 
 ERASED = 0.25  # of one-hot's value: a larger fall is called erased, a smaller one lost
+LITTLE = 0.05  # of one-hot's value: a smaller change is seen on so many images and yet says little
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class _Number:
 
 _NUMBERS = (
     _Number("spread", "Spread of\nwrong logits", ""),
-    _Number("spread_across", "across\nclasses", "the differences between wrong classes", True),
-    _Number("spread_within", "within\na class", "what single images add to their class"),
+    _Number("spread_across", "Spread\nacross\nclasses", "the differences between wrong classes", True),
+    _Number("spread_within", "Spread\nwithin\na class", "what single images add to their class"),
     _Number("human_image_rank", "Rank with people,\nby image", "the agreement with people on single images", True),
     _Number("human_pair_rank", "Rank with people,\nclass pairs", "the agreement with people on pairs of classes"),
     _Number("human_template_rank", "Rank with people,\ntemplates", "the agreement of its templates with people"),
@@ -42,6 +43,9 @@ _NUMBERS = (
     _Number("distance_variation", "Unevenness of\ncluster distances", "the unequal distances between clusters", True),
     _Number("cluster_spread", "Width of\nclusters", ""),
 )
+
+
+_VERBS = ("erases much of", "loses some of", "loses a little of", "keeps", "has a little more of", "has more of")
 
 
 def similarity_table(rows: Sequence[SimilarityRow]) -> Table:
@@ -64,12 +68,12 @@ def similarity_findings(rows: Sequence[SimilarityRow]) -> tuple[str, ...]:
 
 
 def _finding(row: SimilarityRow, baseline: SimilarityRow) -> str:
-    groups: dict[str, list[str]] = {"erases much of": [], "loses some of": [], "keeps": [], "has more of": []}
+    groups: dict[str, list[str]] = {verb: [] for verb in _VERBS}
     for number in _NUMBERS:
         if number.kept and number.key in row.differences:
             before, after = baseline.values[number.key].value, row.values[number.key].value
             verb = _verb(row.differences[number.key], before)
-            groups[verb].append(f"{number.kept} ({after:.2f}, one-hot {before:.2f})")
+            groups[verb].append(f"{number.kept} ({after:.3f}, one-hot {before:.3f})")
     parts = [f"{verb} {', '.join(found)}" for verb, found in groups.items() if found]
     return f"Compared with one-hot, {row.name} {'; it '.join(parts)}."
 
@@ -77,8 +81,11 @@ def _finding(row: SimilarityRow, baseline: SimilarityRow) -> str:
 def _verb(difference: BootstrapInterval, before: float) -> str:
     if not excludes_zero(difference):
         return "keeps"
+    little = abs(difference.value) < LITTLE * abs(before)
     if difference.value > 0:
-        return "has more of"
+        return "has a little more of" if little else "has more of"
+    if little:
+        return "loses a little of"
     return "erases much of" if -difference.value > ERASED * abs(before) else "loses some of"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from vsmooth.experiments.record import Comparison, Group
 from vsmooth.experiments.statistics import PairedDifference
 from vsmooth.report.differences import difference_from_one_hot
-from vsmooth.report.render import STAR, Cell, Column, Table, to_rich
+from vsmooth.report.render import STAR, Cell, Column, Table, fits, print_with_notes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -146,15 +146,31 @@ def selection_table(group: Group) -> Table | None:
     return Table((Column("Alpha"), Column("Validation accuracy %"), Column("Validation NLL")), rows)
 
 
+def teacher_table(comparison: Comparison) -> Table | None:
+    """What became of the teachers: their accuracy, and how well the students imitate them; None without any."""
+    taught = [group for group in comparison.groups if group.teacher is not None]
+    if not taught:
+        return None
+    columns = (Column("Student"), *(Column(metric.title) for metric in TEACHER))
+    rows = tuple(
+        (Cell(group.name), *(_metric_cell(comparison, group, metric, best=False) for metric in TEACHER))
+        for group in taught
+    )
+    notes = ["On the test images; KL in nats, 0 for a perfect imitation."]
+    if any(cell.text == MISSING for row in rows for cell in row):
+        notes.append(f"{MISSING}: saved logits without those of the test images, or an older record.")
+    return Table(columns, rows, tuple(notes))
+
+
 def print_table(comparison: Comparison, console: Console | None = None) -> None:
-    """Prints the result table and its notes."""
+    """Prints the result table and its notes; that of the teachers below it where it is too narrow for them."""
     from rich.console import Console
 
     console = console or Console()
-    table = result_table(comparison)
-    console.print(to_rich(table, console.width))
-    for note in table.notes:
-        console.print(note, style="dim", markup=False, highlight=False)
+    table, taught = result_table(comparison), teacher_table(comparison)
+    print_with_notes(table, console, [metric.title for metric in TEACHER])
+    if taught is not None and not fits(table, console.width):
+        print_with_notes(taught, console)
 
 
 def _metric_cell(comparison: Comparison, group: Group, metric: Metric, best: bool) -> Cell:

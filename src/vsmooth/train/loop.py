@@ -189,9 +189,12 @@ class Trainer:
 
     def _diverged(self, what: str, index: int) -> TrainingDivergedError:
         epoch, step = divmod(index, len(self.batches))
+        # Where the schedule ends, the rate is 0; it is the rates before that broke the weights.
+        rate, highest = self._learning_rate(index), self.optimization.learning_rate
+        peak = "" if math.isclose(rate, highest) else f" (at its highest {highest:.4g})"
         return TrainingDivergedError(
-            f"{what} at epoch {epoch + 1}, step {step + 1} of {len(self.batches)}, learning rate "
-            f"{self._learning_rate(index):.4g}: lower the learning rate, lengthen the warm-up or clip the gradient"
+            f"{what} at epoch {epoch + 1}, step {step + 1} of {len(self.batches)}, learning rate {rate:.4g}{peak}: "
+            "lower the learning rate, lengthen the warm-up or clip the gradient"
         )
 
     def _end_epoch(self, epoch: int) -> None:

@@ -16,6 +16,7 @@ from vsmooth.data.decode import decode_images
 from vsmooth.data.images import ImageSet
 
 NAME = "fashion-mnist-subset"
+IMAGE_SHAPE = (1, 28, 28)
 
 
 def load_embedded(folder: Traversable | None = None) -> Dataset:
