@@ -70,6 +70,16 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
             Predictions.load(path)
 
 
+def test_what_is_no_archive_gets_no_advice_to_unpickle_it(tmp_path: Path) -> None:
+    text, objects = tmp_path / "text.npz", tmp_path / "objects.npz"
+    text.write_text("0.1, 0.9\n0.3, 0.7\n")
+    np.savez(objects, logits=np.array([{}, None]), labels=np.zeros(2))
+    for path, reason in ((text, "cut off, or something else, not an npz"), (objects, "it holds Python objects")):
+        with pytest.raises(ValueError, match=rf"{path.name} is not a readable npz of predictions: {reason}") as caught:
+            Predictions.load(path)
+        assert "pickle" not in str(caught.value)
+
+
 def test_a_single_array_is_not_an_archive(tmp_path: Path) -> None:
     path = tmp_path / "array.npz"
     with open(path, "wb") as file:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from vsmooth.cli.analysis_options import Attack, Calibrate, Inspect
 from vsmooth.cli.display import Display, say
 from vsmooth.cli.dry_run import print_dry_run, print_plan
 from vsmooth.cli.lesson import lesson_of, student_of
-from vsmooth.cli.options import Calibrate, Command, Compare, Distill, Evaluate, Inspect, Report, Train
+from vsmooth.cli.options import Command, Compare, Distill, Evaluate, Report, Train
 from vsmooth.cli.parsing import parse, spec_of
 from vsmooth.cli.recipe_table import print_recipe, print_recipes
-from vsmooth.data import Dataset, load_dataset
+from vsmooth.data import Dataset, known_set, load_dataset
 from vsmooth.experiments.compare import ComparePlan, check_distinct, compare
 from vsmooth.experiments.distill import DistillPlan, distill
 from vsmooth.experiments.dry_run import dry_run
@@ -44,9 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Interrupted as stop:
         say(console, str(stop), style="yellow")
         return 128 + stop.signal_number
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         resume = "" if "--dry-run" in typed else "; run the same command again to resume from the last checkpoint"
-        say(console, f"stopped{resume}", style="yellow")
+        say(console, str(stop) or f"stopped{resume}", style="yellow")
         return 130
     except _EXPECTED as error:
         missing = isinstance(error, ModuleNotFoundError) and "pip install" not in str(error)
@@ -76,6 +77,8 @@ def _run(command: Command, console: Console, typed: str) -> None:
         _calibrate(command, console)
     elif isinstance(command, Inspect):
         _inspect(command, console)
+    elif isinstance(command, Attack):
+        _attack(command, console)
     elif command.name is None:
         print_recipes(console)
     else:
@@ -179,7 +182,19 @@ def _inspect(command: Inspect, console: Console) -> None:
     inspect(command, comparison, _load_of(command, comparison, console), console)
 
 
-def _load_of(command: Calibrate | Inspect, comparison: Comparison, console: Console) -> Dataset:
+def _attack(command: Attack, console: Console) -> None:
+    from vsmooth.cli.attack import attack, attack_options, verify
+
+    options = attack_options(command)
+    comparison = gather_runs(command.runs)
+    dataset = _load_of(command, comparison, console)
+    if command.verify is None:
+        attack(command, options, comparison, dataset, console)
+    else:
+        verify(command, dataset, console)
+
+
+def _load_of(command: Calibrate | Inspect | Attack, comparison: Comparison, console: Console) -> Dataset:
     """The images of finished runs."""
     spec = read_spec(Path(comparison.runs[0].folder))
     return _load(command.data or spec.data, spec.image_size, command.skip_broken, console)
@@ -190,7 +205,9 @@ def _load_for(command: Train | Compare | Distill, console: Console) -> Dataset:
     setting = command.setting
     dataset = _load(setting.data, setting.image_size, setting.skip_broken, console)
     if command.recipe is not None:
-        get_recipe(command.recipe).check_fits(dataset, setting.image_size)
+        recipe = get_recipe(command.recipe)
+        recipe.check_fits(dataset, setting.image_size)
+        _warn(recipe.doubt(dataset), console)
     return dataset
 
 
@@ -203,7 +220,14 @@ def _load(source: str, image_size: int | None, skip_broken: bool, console: Conso
         f"{channels}x{height}x{width}, {dataset.num_classes} classes",
     )
     _say_unreadable("left out as unreadable", dataset.left_out, console)
+    if (known := known_set(dataset.name)) is not None:
+        _warn(known.counts_note(len(dataset.train), len(dataset.test), len(dataset.left_out)), console)
     return dataset
+
+
+def _warn(note: str | None, console: Console) -> None:
+    if note is not None:
+        say(console, note, style="yellow")
 
 
 def _say_replaced(dataset: Dataset, console: Console) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from vsmooth.cli.analysis_options import Attack, Calibrate, Inspect
 from vsmooth.data import Augmentation, Mixing
 from vsmooth.losses import DivergenceKind
 from vsmooth.methods import TaughtLogits
@@ -170,77 +171,6 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Calibrate:
-    """How well confidence fits accuracy: calibration errors with intervals, before and after scaling.
-
-    Example: vsmooth calibrate runs/compare --out runs/compare/calibration
-
-    Of runs it reads the saved predictions, fits temperature and vector scaling on the validation ones, and writes
-    calibration.json in each run's folder, which the page of `vsmooth report` then shows. Runs of three alphas or more
-    also give the ECE against alpha.
-    """
-
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """run folders, the --out of a comparison, or npz files with `logits` (N, K) and `labels` (N,)"""
-    validation: Path | None = None
-    """an npz of validation logits, to fit the temperature of one file of logits"""
-    bins: int = 15
-    """of every binned error and of the diagrams; the ECE with 10 and 15 is always in the record"""
-    resamples: int = 1000
-    """of the bootstrap over the test images"""
-    level: float = 0.95
-    """of the intervals"""
-    out: Path | None = None
-    """write tables (Markdown, JSON) and figures (PNG, PDF) here"""
-    shift: bool = False
-    """also evaluate corrupted test images, five severities each; needs the images and time"""
-    corruptions: tuple[str, ...] = ()
-    """with --shift: gaussian-noise, defocus-blur, fog, jpeg, ...; all of them if left out"""
-    shift_images: int | None = None
-    """with --shift: so many evenly spaced test images; all of them if left out"""
-    store_temperature: bool = False
-    """write model-calibrated.safetensors, which divides by the temperature, beside each run's weights"""
-    data: str | None = None
-    """where the images are now, if not where the runs were trained; they must be the same images"""
-    skip_broken: bool = False
-    """go on without images that cannot be read, as the runs did"""
-
-
-@dataclass(frozen=True)
-class Inspect:
-    """What the last layer holds: virtual classes, similarity between classes, the plane of three, input gradients.
-
-    Example: vsmooth inspect runs/compare --human cifar10h-counts.npy --out runs/compare/inspection
-
-    Needs the runs' images. It writes features, gradients and inspection.json in each run's folder, which the page of
-    `vsmooth report` then shows. Runs of one seed are compared with its one-hot run.
-    """
-
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """run folders, or the --out of a comparison"""
-    classes: tuple[str, ...] = ()
-    """three for the plane, by name or number; otherwise two that one-hot confuses most and one that it does not"""
-    virtual_templates: bool = False
-    """draw the templates of the virtual classes on the plane too"""
-    human: Path | None = None
-    """an npy of (test images, classes) counts or probabilities that people gave, in the order of the test split"""
-    images: int | None = None
-    """so many evenly spaced test images; all of them if left out"""
-    samples: int = 8
-    """test images whose input gradients are shown"""
-    integrated: bool = False
-    """also integrated gradients (needs captum)"""
-    resamples: int = 1000
-    """of the bootstrap over the test images"""
-    out: Path | None = None
-    """write tables (Markdown) and figures (PNG, PDF) here"""
-    data: str | None = None
-    """where the images are now, if not where the runs were trained; they must be the same images"""
-    skip_broken: bool = False
-    """go on without images that cannot be read, as the runs did"""
-
-
-@dataclass(frozen=True)
 class Recipes:
     """List the paper's settings with its numbers, or say of one where each value comes from.
 
@@ -251,4 +181,4 @@ class Recipes:
     """a recipe; all of them if left out"""
 
 
-Command = Train | Compare | Distill | Evaluate | Report | Calibrate | Inspect | Recipes
+Command = Train | Compare | Distill | Evaluate | Report | Calibrate | Inspect | Attack | Recipes

@@ -1,4 +1,4 @@
-"""Losses: cross entropy against smoothed labels, divergence from other logits."""
+"""Losses: cross entropy against smoothed labels, divergence from other logits, margins for an attacker."""
 
 from vsmooth.losses.cross_entropy import (
     Reduction,
@@ -8,6 +8,7 @@ from vsmooth.losses.cross_entropy import (
     virtual_smoothing_loss,
 )
 from vsmooth.losses.divergence import Divergence, DivergenceKind, decoupled_divergence, kl_divergence, standardise
+from vsmooth.losses.margin import dlr, margin, targeted_dlr, targeted_margin
 
 __all__ = [
     "Divergence",
@@ -16,8 +17,12 @@ __all__ = [
     "SmoothedCrossEntropy",
     "VirtualSmoothingLoss",
     "decoupled_divergence",
+    "dlr",
     "kl_divergence",
+    "margin",
     "smoothed_cross_entropy",
     "standardise",
+    "targeted_dlr",
+    "targeted_margin",
     "virtual_smoothing_loss",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from vsmooth.models.build import build_model, list_models
+from vsmooth.models.build import build_model, check_model, list_models
 from vsmooth.models.catalogue import ARCHITECTURES, Architecture
+from vsmooth.models.inference import InferenceNetwork, inference_network
 from vsmooth.models.mobilenet_v2 import MobileNetV2
 from vsmooth.models.normalise import Normalise, NormalisedModel
 from vsmooth.models.preact_resnet import PreActResNet, preact_resnet18
@@ -20,6 +21,7 @@ __all__ = [
     "ARCHITECTURES",
     "Architecture",
     "CifarResNet",
+    "InferenceNetwork",
     "MobileNetV2",
     "Normalise",
     "NormalisedModel",
@@ -27,9 +29,11 @@ __all__ = [
     "Resized",
     "T2TViT",
     "build_model",
+    "check_model",
     "checkpoint_blocks",
     "count_macs",
     "count_parameters",
+    "inference_network",
     "list_models",
     "measure",
     "preact_resnet18",

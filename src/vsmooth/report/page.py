@@ -20,6 +20,7 @@ from vsmooth.report.html_parts import escaped, framed, paragraph, section, side_
 from vsmooth.report.inspection_sections import inspection_sections
 from vsmooth.report.reliability import Floats, Outcomes, pool, reliability_bins, run_outcomes
 from vsmooth.report.render import to_html
+from vsmooth.report.robust_sections import robust_sections
 from vsmooth.report.style import Style, styles
 
 CURVES = (
@@ -52,6 +53,7 @@ def render_page(comparison: Comparison) -> str:
         section("Accuracy against calibration", _scatter(comparison, looks)),
         calibration_sections(comparison),
         inspection_sections(comparison),
+        robust_sections(comparison),
         section("Training curves", _curves(comparison, looks)),
         section("How alpha was chosen", _selection(comparison)),
         section("Every run", _runs(comparison)),

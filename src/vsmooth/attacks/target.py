@@ -1,0 +1,52 @@
+"""What is attacked: the logits that the attacker climbs, and those that decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vsmooth.labels import check_num_classes
+
+Logits = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A classifier as an attack sees it: two functions of images (N, C, H, W).
+
+    num_classes: K, the real classes.
+    craft: images -> logits (N, K), or (N, K + V) for the view "all", differentiable in the images. It may be an
+        equivalent that is faster (folded, bf16): it never decides.
+    decide: images -> float32 logits (N, K) of the model that is shipped.
+
+    Errors: ValueError for K < 2, and, when asked, for logits of another shape.
+    """
+
+    num_classes: int
+    craft: Logits
+    decide: Logits
+
+    def __post_init__(self) -> None:
+        check_num_classes(self.num_classes)
+
+    def right(self, images: Tensor, labels: Tensor) -> Tensor:
+        """(N,) bool: the argmax of the K real logits is the label. A row with NaN is right about nothing.
+
+        As in ``torch.argmax``, a tie goes to the lowest class on the CPU.
+        """
+        with torch.no_grad():
+            logits = self.decide(images)
+        if logits.shape != (len(images), self.num_classes):
+            wanted = (len(images), self.num_classes)
+            raise ValueError(f"decide must give the K real logits {wanted}, got {tuple(logits.shape)}")
+        return (logits.argmax(1) == labels) & ~logits.isnan().any(1)
+
+    def real(self, logits: Tensor) -> Tensor:
+        """The K real ones of logits that ``craft`` gave. ValueError if there are fewer."""
+        if logits.ndim != 2 or logits.shape[1] < self.num_classes:
+            found = tuple(logits.shape)
+            raise ValueError(f"craft must give logits (N, K) or (N, K + V) with K = {self.num_classes}, got {found}")
+        return logits[:, : self.num_classes]

@@ -1,0 +1,225 @@
+"""`vsmooth attack`: accuracy of finished runs under attack, as tables, sentences and figures."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from vsmooth.attacks.threat import ThreatModel
+from vsmooth.cli.analysis_options import Attack
+from vsmooth.cli.display import say
+from vsmooth.cli.output import Output, show_table
+from vsmooth.data import Dataset
+from vsmooth.evaluate.robust import OnProgress
+from vsmooth.evaluate.robust_columns import Budget
+from vsmooth.experiments.attack_options import AttackOptions
+from vsmooth.experiments.attack_run import attack_run, fingerprint, load_test_images
+from vsmooth.experiments.gradient_maps import spread_over_classes
+from vsmooth.experiments.record import Comparison
+from vsmooth.experiments.robust_record import ADVERSARIAL_FILE, ATTACK_FOLDER, Adversarial, RobustRecord
+from vsmooth.experiments.verify_attack import verify_attack
+from vsmooth.report.attacked import (
+    STILL_RIGHT,
+    AttackedRun,
+    attacked_runs,
+    epsilon_curves,
+    epsilon_label,
+    loss_surfaces,
+    step_curves,
+)
+from vsmooth.report.robust_figures import (
+    accuracy_against_epsilon,
+    accuracy_against_steps,
+    adversarial_grid,
+    loss_surface_figure,
+)
+from vsmooth.report.robust_tables import (
+    robust_table,
+    robust_title,
+    sanity_table,
+    settings_table,
+    suspicions,
+    unsuspicious,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_WIDE = 4  # surfaces side by side in one figure
+_EXAMPLES = 8  # images of the grid
+_SECONDS_BETWEEN_LINES = 60.0  # of a log file
+
+
+def attack_options(command: Attack) -> AttackOptions:
+    """What is asked of every run, before anything is loaded; ``ValueError`` for values that cannot be."""
+    if not command.runs:
+        raise ValueError("name a run folder or the --out of a comparison: vsmooth attack RUN")
+    if command.verify is not None and len(command.runs) > 1:
+        raise ValueError("--verify judges one file on one run: vsmooth attack RUN --verify FILE")
+    if command.sanity_images < 1:
+        raise ValueError(f"--sanity-images must be at least 1, got {command.sanity_images}; --no-sanity leaves it out")
+    return AttackOptions(
+        threat=ThreatModel(command.norm, parse_epsilon(command.epsilon)),
+        images=None if command.images == "all" else command.images,
+        attacks=command.attacks,
+        on="right" if command.columns == "all" else "standing",
+        budget=Budget(step_size=command.step_size, restarts=command.restarts),
+        batch_size=command.batch_size,
+        seed=command.seed,
+        precision=command.precision,
+        compile=command.compile,
+        sanity_images=command.sanity_images if command.sanity else 0,
+        transfer_from=command.transfer_from,
+    )
+
+
+def parse_epsilon(text: str) -> float:
+    """"8/255" or "0.03" as a number; ``ValueError`` for other words."""
+    parts = text.split("/")
+    try:
+        numbers = [float(part) for part in parts]
+        return numbers[0] if len(numbers) == 1 else numbers[0] / _only(numbers[1:])
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"--epsilon takes a number or a fraction such as 8/255, got {text!r}") from None
+
+
+def _only(numbers: list[float]) -> float:
+    (number,) = numbers
+    return number
+
+
+def attack(command: Attack, options: AttackOptions, comparison: Comparison, dataset: Dataset, console: Console) -> None:
+    """Attack every run, print what stands, draw it, and say where the adversarial images are."""
+    options = _within(options, len(dataset.test))
+    records = {}
+    for run in comparison.runs:
+        with _progress(console, f"{run.name}, seed {run.seed}") as advance:
+            record = _attack_one(Path(run.folder), dataset, options, advance)
+        records[run.folder] = _folder_of(Path(run.folder), options, record), record
+    runs = attacked_runs(comparison, records)
+    output = Output(command.out)
+    tables = {robust_title(runs): robust_table(runs)}
+    if (table := sanity_table(runs)) is not None:
+        tables["Can the attacks be trusted?"] = table
+    for title, shown in tables.items():
+        show_table(title, shown, console)
+    for sentence in suspicions(runs):
+        console.print(sentence, style="red", markup=False, highlight=False)
+    if good := unsuspicious(runs):
+        console.print(good, markup=False, highlight=False)
+    output.tables("robust", tables | {f"Attacks on {run.name}": settings_table(run) for run in runs})
+    _draw(runs, dataset, output)
+    output.finish(console)
+    _say_images(command, runs, comparison, console)
+
+
+def verify(command: Attack, dataset: Dataset, console: Console) -> None:
+    """Judge saved adversarial images again; ``ValueError`` where they are not what their record says."""
+    assert command.verify is not None
+    (run,) = command.runs
+    found = verify_attack(run, dataset, command.verify)
+    clean, standing, expected = (
+        f"{share.count:,} ({100 * share.accuracy:.1f} %)" for share in (found.clean, found.standing, found.expected)
+    )
+    say(console, f"{command.verify}")
+    say(console, f"  images               {found.images:,}; right when clean {clean}")
+    say(console, f"  still right          {standing}; the record says {expected}")
+    say(console, f"  outside the ball     {found.outside:,}; farthest {found.farthest:.6g}")
+    say(console, f"  not fooling          {found.not_fooling:,}; decided by rounding {found.ties:,}")
+    if found.problems:
+        raise ValueError(f"{command.verify} is not what its record says: {'; '.join(found.problems)}")
+    say(console, "everything is as the record says", style="green")
+
+
+def _within(options: AttackOptions, total: int) -> AttackOptions:
+    return options if options.images is None or options.images < total else replace(options, images=None)
+
+
+def _attack_one(folder: Path, dataset: Dataset, options: AttackOptions, advance: OnProgress) -> RobustRecord:
+    try:
+        return attack_run(folder, dataset, options, advance)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            "stopped; finished batches are kept, and the same command goes on with the one that was cut off"
+        ) from None
+
+
+def _folder_of(folder: Path, options: AttackOptions, record: RobustRecord) -> Path:
+    source = "" if options.transfer_from is None else fingerprint(options.transfer_from)
+    return folder / ATTACK_FOLDER / options.folder(record.images, record.weights, source)
+
+
+@contextmanager
+def _progress(console: Console, name: str) -> Iterator[OnProgress]:
+    """A bar on a terminal, a line a minute elsewhere: the attack, images done, and how many still stand."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    survivors = TextColumn("{task.fields[standing]} still stand")
+    line_at = time.monotonic()
+    with Progress(*columns, survivors, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(name, total=None, standing="all")
+        shown = ""
+
+        def advance(column: str, attack: str, done: int, total: int, standing: int) -> None:
+            nonlocal shown, line_at
+            what = f"{name}: {column}" if attack == column else f"{name}: {column}, {attack}"
+            if what != shown:
+                progress.reset(task, description=what, total=total, standing=standing)
+                shown = what
+            progress.update(task, completed=done, total=total, standing=standing)
+            if not console.is_terminal and time.monotonic() - line_at >= _SECONDS_BETWEEN_LINES:
+                line_at = time.monotonic()
+                say(console, f"{what}: {done:,} of {total:,} images, {standing:,} still stand")
+
+        yield advance
+
+
+def _draw(runs: Sequence[AttackedRun], dataset: Dataset, output: Output) -> None:
+    if curves := epsilon_curves(runs):
+        draw = partial(accuracy_against_epsilon, curves, epsilon_label(runs), STILL_RIGHT)
+        output.figure("accuracy-against-epsilon", draw)
+    if curves := step_curves(runs):
+        output.figure("accuracy-against-steps", partial(accuracy_against_steps, curves, STILL_RIGHT))
+    if surfaces := loss_surfaces(runs):
+        output.figure("loss-surface", partial(loss_surface_figure, surfaces[:_WIDE]))
+    for run in runs:
+        saved = Adversarial.load(run.folder / ADVERSARIAL_FILE)
+        if len(_broken(saved)):
+            slug = re.sub(r"[^a-z0-9.]+", "-", run.name.lower())
+            output.figure(f"adversarial-{slug}", partial(_grid, saved, dataset))
+
+
+def _broken(saved: Adversarial) -> Tensor:
+    """Places of the images that are right when clean and wrong when attacked."""
+    right = saved.clean_decisions == saved.labels
+    return (right & (saved.decisions != saved.labels)).nonzero().flatten()
+
+
+def _grid(saved: Adversarial, dataset: Dataset) -> Figure:
+    broken = _broken(saved)
+    chosen = broken[spread_over_classes(saved.labels[broken], min(_EXAMPLES, len(broken)))]
+    clean, _ = load_test_images(dataset, saved.indices[chosen])
+    right, wrong = (
+        [dataset.classes[index] for index in decisions[chosen].tolist()]
+        for decisions in (saved.clean_decisions, saved.decisions)
+    )
+    return adversarial_grid(clean.numpy(), saved.images[chosen].numpy(), right=right, wrong=wrong)
+
+
+def _say_images(command: Attack, runs: Sequence[AttackedRun], comparison: Comparison, console: Console) -> None:
+    say(console, "\nAdversarial images, and the command that judges them again:")
+    data = [] if command.data is None else ["--data", command.data]
+    for run in runs:
+        file = run.folder / ADVERSARIAL_FILE
+        words = ["vsmooth", "attack", str(run.folder.parent.parent), "--verify", str(file), *data]
+        say(console, f"{run.name}: {shlex.join(words)}")

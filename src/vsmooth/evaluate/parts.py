@@ -1,0 +1,99 @@
+"""What each batch of an evaluation under attack found, kept so that it can be interrupted and shared by processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vsmooth.atomic import replacing
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One batch after one attack, on the CPU.
+
+    indices: (B,) int64, of the attacked images. fooled: (B,) bool. found: (F,) int64, those of the fooled images that
+    no attack before had broken, and images: (F, C, H, W), what they became.
+    """
+
+    indices: Tensor
+    fooled: Tensor
+    found: Tensor
+    images: Tensor
+
+    @classmethod
+    def join(cls, parts: Sequence[Part], image_shape: Sequence[int]) -> Part:
+        """One after another; none: an empty part."""
+        if not parts:
+            none = torch.empty(0, dtype=torch.int64)
+            return cls(none, none.bool(), none, torch.empty(0, *image_shape))
+        columns = zip(*((part.indices, part.fooled, part.found, part.images) for part in parts), strict=True)
+        return cls(*(torch.cat(column) for column in columns))
+
+
+class Parts:
+    """The parts of one evaluation, in memory; shared by threads, not by processes."""
+
+    def __init__(self) -> None:
+        self._parts: dict[tuple[str, int], Part] = {}
+
+    def save(self, stage: str, batch: int, part: Part) -> None:
+        self._parts[stage, batch] = part
+
+    def load(self, stage: str, batch: int, indices: Tensor) -> Part | None:
+        """The part of just these images; None if there is none."""
+        found = self._parts.get((stage, batch))
+        return found if found is not None and torch.equal(found.indices, indices) else None
+
+    def within(self, name: str) -> Parts:
+        """A place for another evaluation that is a piece of this one."""
+        return _Named(self, name)
+
+
+class FolderParts(Parts):
+    """The parts of one evaluation as ``folder/STAGE/BATCH.safetensors``, for any number of processes.
+
+    A file that is damaged, or of other images, counts as not there: the batch is attacked again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def save(self, stage: str, batch: int, part: Part) -> None:
+        """OSError where the folder cannot be written."""
+        with replacing(self._path(stage, batch)) as partial:
+            save_file({name: values.contiguous() for name, values in vars(part).items()}, partial)
+
+    def load(self, stage: str, batch: int, indices: Tensor) -> Part | None:
+        try:
+            part = Part(**load_file(self._path(stage, batch)))
+        except (OSError, SafetensorError, TypeError):
+            return None
+        return part if torch.equal(part.indices, indices) else None
+
+    def within(self, name: str) -> Parts:
+        return FolderParts(self.folder / name)
+
+    def _path(self, stage: str, batch: int) -> Path:
+        return self.folder / stage / f"{batch:05d}.safetensors"
+
+
+class _Named(Parts):
+    def __init__(self, whole: Parts, name: str) -> None:
+        self._whole, self._name = whole, name
+
+    def save(self, stage: str, batch: int, part: Part) -> None:
+        self._whole.save(f"{self._name}/{stage}", batch, part)
+
+    def load(self, stage: str, batch: int, indices: Tensor) -> Part | None:
+        return self._whole.load(f"{self._name}/{stage}", batch, indices)
+
+    def within(self, name: str) -> Parts:
+        return _Named(self._whole, f"{self._name}/{name}")

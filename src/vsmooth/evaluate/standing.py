@@ -1,0 +1,43 @@
+"""How many images still stand, as a share with its confidence interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Standing:
+    """`count` of `images` are classified correctly; `low` and `high` end the 95 % Wilson interval of that share."""
+
+    count: int
+    images: int
+    low: float
+    high: float
+
+    @property
+    def accuracy(self) -> float:
+        """count / images, a fraction."""
+        return self.count / self.images
+
+    @classmethod
+    def of(cls, count: int, images: int) -> Standing:
+        """With the score interval, which stays in [0, 1] and is not empty at 0 % and 100 %.
+
+        ValueError unless 0 <= count <= images and images >= 1. Source: Wilson (1927), by `scipy.stats.binomtest`.
+        """
+        from scipy.stats import binomtest
+
+        if images < 1 or not 0 <= count <= images:
+            raise ValueError(f"a share needs 0 <= count <= images and an image, got {count} of {images}")
+        interval = binomtest(count, images).proportion_ci(LEVEL, method="wilson")
+        return cls(count, images, float(interval.low), float(interval.high))
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Standing:
+        """Undo `asdict`; KeyError, TypeError or ValueError for something else."""
+        found = cls.of(int(value["count"]), int(value["images"]))
+        return cls(found.count, found.images, float(value["low"]), float(value["high"]))

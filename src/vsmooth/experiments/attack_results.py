@@ -1,0 +1,97 @@
+"""From a robust evaluation to its record and its file of adversarial images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vsmooth.evaluate import RobustResult, SanityReport, Standing, Targets, predict
+from vsmooth.evaluate.robust import ColumnResult
+from vsmooth.experiments.attack_options import AttackOptions
+from vsmooth.experiments.environment import describe_environment
+from vsmooth.experiments.robust_record import Adversarial, AttackRecord, ColumnRecord, RobustRecord
+from vsmooth.experiments.run import finished_record
+
+_FEWEST_TARGETED = 4  # logits that the targeted DLR loss needs
+_FLAG_IMAGES = 64
+_BATCH = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """Everything that is attacked: a network on its device, its targets, and a part of the test split on the CPU."""
+
+    model: nn.Module
+    targets: Targets
+    images: Tensor
+    labels: Tensor
+    indices: Tensor
+    num_virtual: int
+
+
+def adversarial_of(opened: Opened, result: RobustResult) -> Adversarial:
+    """The images that were found, with what the evaluation decided on them."""
+    clean = _decisions(opened, opened.images, result.clean)
+    found = _decisions(opened, result.images, result.stands)
+    return Adversarial(result.images, opened.indices, opened.labels, clean, found)
+
+
+def _decisions(opened: Opened, images: Tensor, right: Tensor) -> Tensor:
+    """(N,) int64: the label where the evaluation found it `right`, the largest of the other classes where not."""
+    pieces = zip(images.split(_BATCH), opened.labels.split(_BATCH), strict=True)
+    logits = predict(opened.model, pieces).logits
+    wrong = logits.scatter(1, opened.labels[:, None], -torch.inf).argmax(1)
+    return torch.where(right, opened.labels, wrong)
+
+
+def record_of(
+    opened: Opened, result: RobustResult, sanity: SanityReport | None, options: AttackOptions, **about: Any
+) -> RobustRecord:
+    """The record; `about`: `weights`, `split_images`, `seconds` and `autoattack_version` ("": it was not used)."""
+    count, used = len(opened.images), bool(about["autoattack_version"])
+    return RobustRecord(
+        threat=options.threat,
+        images=count,
+        num_classes=opened.targets.num_classes,
+        num_virtual=opened.num_virtual,
+        clean=Standing.of(int(result.clean.sum()), count),
+        columns=tuple(map(_column, result.columns)),
+        headline=Standing.of(int(result.stands.sum()), count),
+        seed=options.seed,
+        precision=options.precision,
+        sanity=sanity,
+        autoattack_flags=_flags(opened, result) if used else (),
+        transfer_from="" if options.transfer_from is None else finished_record(options.transfer_from).name,
+        notes=_notes(opened.targets.num_classes) if used else (),
+        environment=describe_environment(options.precision, opened.targets.device),
+        **about,
+    )
+
+
+def _column(found: ColumnResult) -> ColumnRecord:
+    attacks = tuple(
+        AttackRecord(result.attack.name, result.attack.settings(), result.standing, result.precision)
+        for result in found.attacks
+    )
+    standing = Standing.of(int(found.stands.sum()), len(found.stands))
+    return ColumnRecord(found.name, found.view, found.on, found.attacked, standing, attacks)
+
+
+def _flags(opened: Opened, result: RobustResult) -> tuple[str, ...]:
+    """The package's own checks on a few images."""
+    from vsmooth.attacks.autoattack import autoattack_flags
+
+    few = result.clean.nonzero().flatten()[:_FLAG_IMAGES]
+    if not len(few):
+        return ()
+    device = opened.targets.device
+    return autoattack_flags(opened.targets("real"), opened.images[few].to(device), opened.labels[few].to(device))
+
+
+def _notes(num_classes: int) -> tuple[str, ...]:
+    if num_classes >= _FEWEST_TARGETED:
+        return ()
+    return (f"AutoAttack on {num_classes} logits is without APGD-T: its DLR loss needs {_FEWEST_TARGETED}",)

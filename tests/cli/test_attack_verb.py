@@ -1,0 +1,201 @@
+"""`vsmooth attack`, from typed words to printed tables, files and the page, and saved images judged again."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from vsmooth.cli import attack as verb
+from vsmooth.cli import main
+from vsmooth.cli.attack import parse_epsilon
+from vsmooth.experiments.attack_options import AttackOptions
+from vsmooth.experiments.robust_record import read_robust
+
+# The quarter tells the class: with mirrored and shifted images there would be nothing to learn.
+TINY = ["--epochs", "4", "--batch-size", "36", "--precision", "fp32", "--no-flip", "--crop-padding", "0"]
+QUICK = ["--attacks", "pgd", "cw", "multi-target", "--no-sanity", "--images", "40"]
+
+
+@pytest.fixture(scope="module")
+def trained(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained")
+    assert main(["compare", "--labels", "one-hot", "vs:0.3", "--data", str(toy_folder), "--out", str(out), *TINY]) == 0
+    return out
+
+
+@pytest.fixture
+def runs(trained: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(trained, tmp_path / "runs")
+
+
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AutoAttack and the sanity block with a few steps, which the command line does not offer."""
+    monkeypatch.setattr(verb, "Budget", partial(verb.Budget, apgd_steps=2, queries=5, own_steps=2))
+    monkeypatch.setattr(verb, "AttackOptions", partial(AttackOptions, sanity_steps=(2, 4)))
+
+
+def squeezed(text: str) -> str:
+    return " ".join(re.sub(r"[│┃]", " ", text).split())
+
+
+def test_two_runs_give_one_table_and_a_page(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main(["attack", str(runs), *QUICK, "--out", str(out)]) == 0
+    captured = capsys.readouterr()
+    text = squeezed(captured.out)
+    assert captured.err == ""
+    assert "Under attack: L-inf, epsilon 8/255, 40 of 80 test images" in text
+    for words in ("Clean", "PGD-20 real", "CW-20 real", "PGD-20 all", "★ Headline", "one-hot VS 0.3",
+                  "Without AutoAttack the headline is weaker evidence", "adversarial.safetensors"):
+        assert words in text
+    assert "AA" not in re.findall(r"\w+", text)
+    assert "nothing suspicious" not in text
+    (plain,), (virtual,) = (read_robust(folder) for folder in sorted(runs.glob("*-seed0-*")))
+    assert len(virtual.columns) == len(plain.columns) + 2
+    assert f"★ {100 * plain.headline.accuracy:.1f} ★ {100 * virtual.headline.accuracy:.1f}" in text
+    assert {path.name for path in out.iterdir()} == {
+        "robust.md", *(f"adversarial-{name}.{kind}" for name in ("one-hot", "vs-0.3") for kind in ("png", "pdf")),
+    }
+    assert "## Attacks on VS 0.3" in (out / "robust.md").read_text()
+    assert main(["report", str(runs)]) == 0
+    assert "<h2>Under attack: L-inf, epsilon 8/255, 40 of 80 test images</h2>" in (runs / "report.html").read_text()
+
+
+@pytest.mark.usefixtures("cheap")
+def test_everything_on_one_run(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run,), (twin,) = runs.glob("vs-*"), runs.glob("one-hot-*")
+    out = tmp_path / "out"
+    options = ["--transfer-from", str(twin), "--images", "12", "--sanity-images", "4", "--columns", "standing"]
+    assert main(["attack", str(run), *options, "--norm", "l2", "--epsilon", "1.5", "--out", str(out)]) == 0
+    captured = capsys.readouterr()
+    text = squeezed(captured.out)
+    assert "Under attack: L2, epsilon 1.5, 12 of 80 test images" in text
+    for words in ("AA real †", "AA+ all †", "Lambda sweep †", "Transfer †", "Can the attacks be trusted?",
+                  "Transfer: from one-hot", "pyautoattack"):
+        assert words in text
+    assert "| 2 steps | 4 steps |" in (out / "robust.md").read_text()
+    names = ("accuracy-against-epsilon", "accuracy-against-steps", "loss-surface")
+    assert {path.name for path in out.iterdir()} >= {f"{name}.{kind}" for name in names for kind in ("png", "pdf")}
+
+
+def test_a_finished_evaluation_is_read_back(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = runs.glob("one-hot-*")
+    assert main(["attack", str(run), *QUICK]) == 0
+    first = capsys.readouterr().out
+    monkeypatch.setattr("vsmooth.experiments.attack_run.evaluate_robust", None)  # would fail if it were called
+    assert main(["attack", str(run), *QUICK]) == 0
+    assert capsys.readouterr().out == first
+
+
+def test_an_interrupted_evaluation_says_that_it_resumes(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    (run,) = runs.glob("one-hot-*")
+    monkeypatch.setattr(verb, "attack_run", interrupted)
+    assert main(["attack", str(run), *QUICK]) == 130
+    assert "finished batches are kept, and the same command goes on" in squeezed(capsys.readouterr().out)
+
+
+def test_the_command_that_is_printed_judges_the_images(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run,) = runs.glob("one-hot-*")
+    assert main(["attack", str(run), *QUICK]) == 0
+    (command,) = re.findall(r"vsmooth (attack .* --verify .*)", capsys.readouterr().out)
+    assert main(command.split()) == 0
+    text = squeezed(capsys.readouterr().out)
+    (record,) = read_robust(run)
+    assert f"still right {record.headline.count} (" in text
+    assert "everything is as the record says" in text
+    file = Path(command.split()[-1])
+    tensors = load_file(file)
+    tensors["images"] = (tensors["images"] + 0.1).clamp(0, 1)
+    save_file(tensors, file)
+    assert main(command.split()) == 2
+    captured = capsys.readouterr()
+    assert re.fullmatch(r"vsmooth: [^\n]+ is not what its record says: [^\n]+\n", captured.err)
+    assert "outside the linf ball" in captured.err
+
+
+def test_epsilon_zero_is_the_clean_accuracy(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run,) = runs.glob("vs-*")
+    assert main(["attack", str(run), *QUICK, "--epsilon", "0"]) == 0
+    (record,) = read_robust(run)
+    assert record.headline == record.clean
+    assert "epsilon 0" in squeezed(capsys.readouterr().out)
+
+
+def test_more_images_than_there_are_means_all(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run,) = runs.glob("one-hot-*")
+    for images in ("500", "all"):
+        assert main(["attack", str(run), "--attacks", "pgd", "--no-sanity", "--images", images]) == 0
+        assert "all 80 test images" in squeezed(capsys.readouterr().out)
+    assert len(read_robust(run)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("8/255", 8 / 255), ("0.03", 0.03), (".5", 0.5), ("1 / 4", 0.25), ("0", 0.0), ("2e-3", 0.002)]
+)
+def test_epsilon_is_a_number_or_a_fraction(text: str, value: float) -> None:
+    assert parse_epsilon(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--epsilon", "8"], r"epsilon 8 is more than the linf distance .* did you mean 8/255\?"),
+        (["--epsilon", "eight"], r"--epsilon takes a number or a fraction such as 8/255, got 'eight'"),
+        (["--epsilon", "8/255/2"], r"--epsilon takes a number or a fraction such as 8/255, got '8/255/2'"),
+        (["--epsilon", "1/0"], r"--epsilon takes a number or a fraction such as 8/255, got '1/0'"),
+        (["--epsilon=-0.1"], r"epsilon must be 0 or a positive number, got -0.1"),
+        (["--epsilon", "nan"], r"epsilon must be 0 or a positive number, got nan"),
+        (["--norm", "l2", "--epsilon", "128"], r"epsilon 128 is more than the l2 distance .* did you mean 128/255\?"),
+        (["--images", "0"], r"images must be at least 1, got 0"),
+        (["--batch-size", "0"], r"batch_size must be at least 1, got 0"),
+        (["--restarts", "0"], r"restarts must be at least 1, got 0"),
+        (["--sanity-images", "0"], r"--sanity-images must be at least 1, got 0; --no-sanity leaves it out"),
+        (["--attacks", "transfer"], r"give --transfer-from RUN"),
+        (["--attacks", "lambda-sweep"], r"nothing is left to attack with: lambda-sweep"),
+        (["--transfer-from", "nowhere"], r"nowhere"),
+        (["--data", "embedded"], r"was trained on other images"),
+        (["--verify", "nowhere.safetensors"], r"no file of adversarial images at nowhere.safetensors"),
+    ],
+)
+def test_mistakes(
+    runs: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run,) = runs.glob("one-hot-*")
+    assert main(["attack", str(run), "--no-sanity", *options]) == 2
+    error = capsys.readouterr().err
+    assert re.fullmatch(r"vsmooth: [^\n]+\n", error), error
+    assert re.search(message, error), error
+    assert not list(run.glob("attack/*/robust.json"))
+
+
+def test_mistakes_in_the_runs(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, message in (
+        ([], "name a run folder or the --out of a comparison: vsmooth attack RUN"),
+        ([str(tmp_path / "nowhere")], "is no run folder and holds none"),
+        ([*map(str, runs.glob("*-seed0-*")), "--verify", "x.safetensors"], "--verify judges one file on one run"),
+    ):
+        assert main(["attack", *words]) == 2
+        error = capsys.readouterr().err
+        assert re.fullmatch(r"vsmooth: [^\n]+\n", error), error
+        assert message in error
+
+
+def test_images_of_another_file_are_refused(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run,) = runs.glob("one-hot-*")
+    save_file({"images": torch.zeros(2, 1, 8, 8)}, tmp_path / "other.safetensors")
+    assert main(["attack", str(run), "--verify", str(tmp_path / "other.safetensors")]) == 2
+    assert "has no array 'indices'" in capsys.readouterr().err

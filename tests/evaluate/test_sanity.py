@@ -1,0 +1,167 @@
+"""Two networks that hide their gradients are caught, an honest one is not; what the numbers are, from a linear one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vsmooth.attacks import PGD, Attack, MultiTargetPGD, Target, ThreatModel
+from vsmooth.evaluate import FolderParts, SanityReport, Standing, Targets, evaluate_sanity, findings
+from vsmooth.evaluate.cascade import View
+from vsmooth.evaluate.sanity_report import SweepPoint
+from vsmooth.evaluate.targets import Precision
+
+THREAT = ThreatModel(epsilon=0.08)
+TEMPLATES = torch.eye(4).repeat_interleave(4, dim=1)  # each class is the sum of one quarter of the pixels
+
+
+@dataclass(frozen=True)
+class _EverySign(Attack):
+    """Raises or lowers each quarter of the image by epsilon: all 16 ways, asking for decisions only."""
+
+    @property
+    def name(self) -> str:
+        return "every sign"
+
+    def _craft(
+        self, target: Target, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
+    ) -> Tensor:
+        found = images.clone()
+        for signs in product((-1.0, 1.0), repeat=4):
+            moved = images + threat.epsilon * torch.tensor(signs).repeat_interleave(4).reshape(1, 1, 4, 4)
+            moved = threat.project(moved, images)
+            broken = ~target.right(moved, labels)
+            found[broken] = moved[broken]
+        return found
+
+
+class _Linear(nn.Module):
+    """scale * (templates . (c * x)), of pixels rounded to `levels` levels where given."""
+
+    def __init__(self, scale: float = 1.0, levels: int | None = None) -> None:
+        super().__init__()
+        self.scale, self.levels, self.weight = scale, levels, nn.Parameter(TEMPLATES.clone())
+
+    def forward(self, images: Tensor) -> Tensor:
+        pixels = images.flatten(1)
+        if self.levels is not None:
+            pixels = (pixels * self.levels).round() / self.levels
+        return self.scale * pixels @ self.weight.T
+
+
+def _images() -> tuple[Tensor, Tensor]:
+    """Class n's quarter is brighter than the others, which are grey, by 0.04 to 0.42."""
+    labels = torch.arange(40) % 4
+    lead = torch.linspace(0.04, 0.42, 40)
+    quarters = 0.3 + torch.nn.functional.one_hot(labels, 4) * lead[:, None]
+    return quarters.repeat_interleave(4, 1).reshape(40, 1, 4, 4), labels
+
+
+def _check(model: nn.Module, white: Attack | None = None, **more: object) -> SanityReport:
+    images, labels = _images()
+    return evaluate_sanity(
+        model.eval(), images, labels, THREAT, num_classes=4, white_box=(white or MultiTargetPGD(10),),
+        black_box=(_EverySign(),), steps=(5, 20, 40), sweep_steps=20, **more,  # type: ignore[arg-type]
+    )
+
+
+def test_an_honest_network() -> None:
+    images, labels = _images()
+    report = _check(_Linear(), indices=torch.arange(40) + 7)
+    assert findings(report) == ()
+    # A linear network falls where its lead is under 2 epsilon, whatever the steps.
+    standing = int((torch.linspace(0.04, 0.42, 40) > 0.16).sum())
+    assert {point.standing.count for point in report.steps} == {standing}
+    assert [point.at for point in report.steps] == [5, 20, 40]
+    assert report.white_box == report.square == Standing.of(standing, 40)
+    assert (report.images, report.square_broke, report.zero_gradient_share) == (40, 0, 0.0)
+    for point in report.epsilons:
+        assert point.standing.count == int((torch.linspace(0.04, 0.42, 40) > 2 * point.at).sum())
+    assert [point.at for point in report.epsilons] == pytest.approx([0.02, 0.04, 0.08, 0.16, 0.32])
+    assert report.epsilons[-1].standing.count == 0
+
+    surface = report.surface
+    assert surface is not None
+    assert surface.index == 7
+    loss = torch.tensor(surface.loss)
+    assert loss.shape == (21, 21)
+    clean = nn.functional.cross_entropy(_Linear()(images[:1]), labels[:1])
+    torch.testing.assert_close(loss[10, 10], clean.detach())
+    moved = images[:1] - 0.08 * torch.tensor([1.0, -1, -1, -1]).repeat_interleave(4).reshape(1, 1, 4, 4)
+    assert labels[0] == 0  # so the gradient darkens its own quarter and brightens the others
+    torch.testing.assert_close(loss[20, 10], nn.functional.cross_entropy(_Linear()(moved), labels[:1]).detach())
+    assert (loss[1:] > loss[:-1]).all()
+
+
+def test_rounded_pixels_hide_the_gradient() -> None:
+    found = findings(report := _check(_Linear(levels=64)))
+    assert report.zero_gradient_share == 1
+    assert report.square_broke > 0
+    assert all(sentence.startswith("suspicious: ") for sentence in found)
+    text = "\n".join(found)
+    assert "the gradient of the cross entropy is exactly 0 for 100.0 % of the images" in text
+    assert f"broke {report.square_broke} of 40 images that every white-box attack left standing" in text
+
+
+def test_saturated_logits_hide_the_gradient_of_the_cross_entropy() -> None:
+    report = _check(_Linear(scale=1e4))
+    (sentence,) = findings(report)  # the margin is not fooled: steps, epsilons and Square are as they should be
+    assert "attacks on the cross entropy have nothing to follow" in sentence
+    assert report.zero_gradient_share > 0.9
+    weak = _check(_Linear(scale=1e4), white=PGD("ce", steps=10))
+    assert weak.white_box == report.white_box
+
+
+def test_sentences_of_reports_made_up() -> None:
+    whole = Standing.of(100, 100)
+
+    def points(*counts: int) -> tuple[SweepPoint, ...]:
+        return tuple(SweepPoint(10.0 * (at + 1), Standing.of(count, 100)) for at, count in enumerate(counts))
+
+    fine = SanityReport(100, points(40, 39, 38), points(80, 40, 0), whole, whole, 1, 0.01)
+    assert findings(fine) == ()
+    for change, words in (
+        ({"steps": points(40, 39, 30)}, r"more steps still break more images \(39.0 % stand after 20 steps, 30.0 %"),
+        ({"epsilons": points(80, 40, 3)}, "3.0 % stand in a ball of epsilon 30, where an attack must break every image"),
+        ({"epsilons": points(40, 60, 0)}, r"more images stand in a wider ball \(40.0 % at epsilon 10, 60.0 % at 20\)"),
+        ({"square_broke": 2}, "broke 2 of 100 images"),
+        ({"zero_gradient_share": 0.25}, "exactly 0 for 25.0 % of the images"),
+    ):
+        (sentence,) = findings(replace(fine, **change))  # type: ignore[arg-type]
+        assert re.search(words, sentence)
+    assert SanityReport.from_json(asdict(fine)) == fine
+
+
+class _Counting(Targets):
+    """Counts how often attacks ask for logits."""
+
+    calls = 0
+
+    def __call__(self, view: View, precision: Precision = "fp32") -> Target:
+        target = super().__call__(view, precision)
+
+        def craft(images: Tensor) -> Tensor:
+            self.calls += 1
+            return target.craft(images)
+
+        return Target(4, craft, target.decide)
+
+
+def test_it_resumes(tmp_path: Path) -> None:
+    model = _Linear().eval()
+    targets = _Counting(model, _images()[0], num_classes=4)
+
+    first, done = _check(model, parts=FolderParts(tmp_path), targets=targets), targets.calls
+    assert _check(model, parts=FolderParts(tmp_path), targets=targets) == first
+    assert targets.calls - done == 2 < done  # the gradients and the surface; no attack
+    with pytest.raises(ValueError, match="an epsilon of 0 is no attack"):
+        evaluate_sanity(
+            model, *_images(), ThreatModel(epsilon=0.0), num_classes=4, white_box=(_EverySign(),),
+            black_box=(_EverySign(),),
+        )
