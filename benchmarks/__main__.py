@@ -1,6 +1,7 @@
 """``python -m benchmarks``: every speed claim of the project, as ratios measured side by side in this run.
 
-``python -m benchmarks networks`` is a table of its own: images/s of each network.
+``python -m benchmarks networks`` and ``python -m benchmarks attacks`` are tables of their own: images/s of each
+network, and attacks against those of other libraries.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from itertools import chain
 
 import torch
 
-from benchmarks import calibration, distillation, loss, networks, training
+from benchmarks import attacks, calibration, distillation, loss, networks, training
 from vsmooth.experiments.environment import describe_environment
 
 
@@ -18,6 +19,8 @@ def main() -> int:
     """Print the table; 1 if a bar was missed."""
     if sys.argv[1:2] == ["networks"]:
         return networks.main(sys.argv[2:])
+    if sys.argv[1:2] == ["attacks"]:
+        return attacks.main(sys.argv[2:])
     about = describe_environment("as in each row", torch.device("cpu"))
     print(", ".join(f"{name} {value}" for name, value in about.items()))
     print("Medians of interleaved rounds; below 1 is faster (or smaller) than what it is measured against,")

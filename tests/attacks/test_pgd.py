@@ -92,8 +92,10 @@ def test_equals_torchattacks(random_start: bool) -> None:
     found = attack(target, images, labels, THREAT, seed=2)
     theirs = torchattacks.PGD(model, eps=THREAT.epsilon, alpha=0.013, steps=20, random_start=False)
     start = THREAT.random_start(images, torch.Generator().manual_seed(2)) if random_start else images
-    expected = _from_start(theirs, images, labels, start) if random_start else theirs(images, labels)
-    torch.testing.assert_close(found.images, expected, atol=1e-5, rtol=0)
+    if random_start:
+        torch.testing.assert_close(found.images, _from_start(theirs, images, labels, start), atol=1e-5, rtol=0)
+    else:  # bit for bit: in a deep network the least rounding would turn signs in later steps
+        assert torch.equal(found.images, theirs(images, labels))
 
 
 def _from_start(attack: Any, images: Tensor, labels: Tensor, start: Tensor) -> Tensor:

@@ -200,7 +200,7 @@ def test_mistakes() -> None:
 
 
 def test_columns_of_the_paper() -> None:
-    pytest.importorskip("autoattack")
+    pytest.importorskip("pyautoattack")
     columns = {column.name: column for column in paper_columns(10, 10, ThreatModel())}
     assert list(columns) == [
         "PGD-20 real", "CW-20 real", "AA real", "PGD-20 all", "CW-20 all", "AA all", "AA+ all",

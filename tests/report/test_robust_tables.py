@@ -147,8 +147,18 @@ def test_flags_of_autoattack_are_suspicious_too() -> None:
 
 def test_settings_show_every_attack_in_turn() -> None:
     table = settings_table(TWO[1])
-    assert texts(table)[0] == ["PGD-20 real", "PGD-20", "steps 20, step_size 0.007843", "450", "200"]
-    assert texts(table)[-1][3:] == ["150", "120"]
+    assert texts(table)[0] == ["PGD-20 real", "PGD-20", "450", "200", "steps 20, step_size 0.007843"]
+    assert texts(table)[-1][2:4] == ["150", "120"]
+
+
+def test_settings_show_both_precisions() -> None:
+    record = make_record(0)
+    first = record.columns[0]
+    low, high = (replace(first.attacks[0], precision=how, standing=n) for how, n in (("bf16", 210), ("fp32", 200)))
+    both = replace(record, precision="bf16", columns=(replace(first, attacks=(low, high)),))
+    assert [row[1:4] for row in texts(settings_table(attacked("VS", both)))] == [
+        ["PGD-20, bf16", "450", "210"], ["PGD-20", "210", "200"],
+    ]
 
 
 def test_curves_are_the_points_of_the_record() -> None:

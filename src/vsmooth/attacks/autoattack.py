@@ -141,8 +141,9 @@ def _untargeted_dlr(num_outputs: int, eot: int = 1) -> list[AutoAttackMember]:
 def autoattack_flags(target: Target, images: Tensor, labels: Tensor) -> tuple[str, ...]:
     """What the package's own checks say of a model, as sentences, on a few images; empty: nothing.
 
-    They ask whether logits are random, are probabilities, or come of a model that optimises when it classifies (each of
-    `craft` and `decide`), and how many images have a zero gradient (of `craft`: DLR, or the margin below 3 logits).
+    They ask whether logits are random or are probabilities (`decide` and `craft`), whether the model optimises when it
+    classifies (`decide`), and how many of the images that are right have a zero gradient (`craft`; of DLR, or of the
+    margin below 3 logits).
     """
     _package()
     from pyautoattack import checks
@@ -155,9 +156,12 @@ def autoattack_flags(target: Target, images: Tensor, labels: Tensor) -> tuple[st
             outputs = checks.check_range_output(logits, images, logger=said)
     with _tracer_kept(checks.funcs):
         checks.check_dynamic(target.decide, images, logger=said)
-    function = dlr if outputs >= _FEWEST["apgd-dlr"] else margin
-    gradient, _ = input_gradient(target.craft, Aim(function, (labels,)), images)
-    checks.check_zero_gradients(gradient.contiguous(), logger=said)
+    # The DLR of a wrong sample whose label is third is constant: its gradient says nothing of the model.
+    right = target.right(images, labels)
+    if right.any():
+        aim = Aim(dlr if outputs >= _FEWEST["apgd-dlr"] else margin, (labels[right],))
+        gradient, _ = input_gradient(target.craft, aim, images[right])
+        checks.check_zero_gradients(gradient.contiguous(), logger=said)
     return tuple(dict.fromkeys(said))
 
 

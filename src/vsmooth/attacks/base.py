@@ -85,7 +85,10 @@ class Attack(ABC):
         if found.shape != origin.shape:
             raise ValueError(f"{self.name} gave images {tuple(found.shape)} for {tuple(origin.shape)}")
         found = found.detach().to(origin)
-        inside = threat.project(torch.where(found.isnan(), origin, found), origin)
+        found = torch.where(found.isnan(), origin, found)
+        # What is inside already stays bit for bit as the attack judged it.
+        keeps = threat.contains(found, origin)[:, None, None, None]
+        inside = torch.where(keeps, found, threat.project(found, origin)).clamp_(threat.low, threat.high)
         return Attacked(inside, ~target.right(inside, labels))
 
 

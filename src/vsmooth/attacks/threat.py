@@ -49,17 +49,18 @@ class ThreatModel:
         self._check_length(step_size or 0.0, "step_size", widest)
 
     def project(self, images: Tensor, origin: Tensor) -> Tensor:
-        """The nearest images in the ball around ``origin``, then in the bounds; images that are inside stay bit-equal.
+        """The nearest images in the ball around ``origin``, then in the bounds.
 
-        ``origin`` is within the bounds, so that the second projection cannot leave the ball.
+        ``origin`` is within the bounds, so that the second projection cannot leave the ball. Images that are inside may
+        change by the rounding of ``origin + (images - origin)``.
         """
-        if self.norm == "linf":
-            lower, upper = (origin - self.epsilon).clamp_(min=self.low), (origin + self.epsilon).clamp_(max=self.high)
-            return torch.clamp(images, lower, upper)
         delta = images - origin
-        length = _length(delta)
-        inside = torch.where(length <= self.epsilon, images, origin + delta * (self.epsilon / length.clamp(min=_TINY)))
-        return inside.clamp_(self.low, self.high)
+        if self.norm == "linf":
+            # By the difference, as every implementation of PGD does: a rounding of its own would turn signs later on.
+            delta = delta.clamp_(-self.epsilon, self.epsilon)
+        else:
+            delta = delta * (self.epsilon / _length(delta).clamp(min=_TINY)).clamp_(max=1)
+        return (origin + delta).clamp_(self.low, self.high)
 
     def random_start(self, origin: Tensor, generator: torch.Generator) -> Tensor:
         """Images drawn uniformly from the ball, then clamped to the bounds.
@@ -74,7 +75,7 @@ class ThreatModel:
             share = torch.rand(len(origin), 1, 1, 1, generator=generator, device=device)
             radius = self.epsilon * share ** (1 / origin[0].numel())
             noise = direction * (radius / _length(direction).clamp(min=_TINY))
-        return self.project(origin + noise.to(origin), origin)
+        return (origin + noise.to(origin)).clamp_(self.low, self.high)
 
     def ascent(self, gradient: Tensor) -> Tensor:
         """The direction of steepest ascent of length 1: the sign for "linf", ``g / |g|_2`` for "l2"; 0 where g is 0.

@@ -65,8 +65,6 @@ def attack_options(command: Attack) -> AttackOptions:
     """What is asked of every run, before anything is loaded; ``ValueError`` for values that cannot be."""
     if not command.runs:
         raise ValueError("name a run folder or the --out of a comparison: vsmooth attack RUN")
-    if command.verify is not None and len(command.runs) > 1:
-        raise ValueError("--verify judges one file on one run: vsmooth attack RUN --verify FILE")
     if command.sanity_images < 1:
         raise ValueError(f"--sanity-images must be at least 1, got {command.sanity_images}; --no-sanity leaves it out")
     return AttackOptions(
@@ -107,6 +105,8 @@ def attack(command: Attack, options: AttackOptions, comparison: Comparison, data
         with _progress(console, f"{run.name}, seed {run.seed}") as advance:
             record = _attack_one(Path(run.folder), dataset, options, advance)
         records[run.folder] = _folder_of(Path(run.folder), options, record), record
+    if console.quiet:  # of several processes only one tells and draws
+        return
     runs = attacked_runs(comparison, records)
     output = Output(command.out)
     tables = {robust_title(runs): robust_table(runs)}
@@ -121,24 +121,24 @@ def attack(command: Attack, options: AttackOptions, comparison: Comparison, data
     output.tables("robust", tables | {f"Attacks on {run.name}": settings_table(run) for run in runs})
     _draw(runs, dataset, output)
     output.finish(console)
-    _say_images(command, runs, comparison, console)
+    _say_images(command, runs, console)
 
 
-def verify(command: Attack, dataset: Dataset, console: Console) -> None:
+def verify(file: Path, comparison: Comparison, dataset: Dataset, console: Console) -> None:
     """Judge saved adversarial images again; ``ValueError`` where they are not what their record says."""
-    assert command.verify is not None
-    (run,) = command.runs
-    found = verify_attack(run, dataset, command.verify)
+    if len(comparison.runs) > 1:
+        raise ValueError("--verify judges one file on one run: vsmooth attack RUN --verify FILE")
+    found = verify_attack(Path(comparison.runs[0].folder), dataset, file)
     clean, standing, expected = (
         f"{share.count:,} ({100 * share.accuracy:.1f} %)" for share in (found.clean, found.standing, found.expected)
     )
-    say(console, f"{command.verify}")
+    say(console, f"{file}")
     say(console, f"  images               {found.images:,}; right when clean {clean}")
     say(console, f"  still right          {standing}; the record says {expected}")
     say(console, f"  outside the ball     {found.outside:,}; farthest {found.farthest:.6g}")
     say(console, f"  not fooling          {found.not_fooling:,}; decided by rounding {found.ties:,}")
     if found.problems:
-        raise ValueError(f"{command.verify} is not what its record says: {'; '.join(found.problems)}")
+        raise ValueError(f"{file} is not what its record says: {'; '.join(found.problems)}")
     say(console, "everything is as the record says", style="green")
 
 
@@ -216,7 +216,7 @@ def _grid(saved: Adversarial, dataset: Dataset) -> Figure:
     return adversarial_grid(clean.numpy(), saved.images[chosen].numpy(), right=right, wrong=wrong)
 
 
-def _say_images(command: Attack, runs: Sequence[AttackedRun], comparison: Comparison, console: Console) -> None:
+def _say_images(command: Attack, runs: Sequence[AttackedRun], console: Console) -> None:
     say(console, "\nAdversarial images, and the command that judges them again:")
     data = [] if command.data is None else ["--data", command.data]
     for run in runs:

@@ -191,7 +191,7 @@ def _attack(command: Attack, console: Console) -> None:
     if command.verify is None:
         attack(command, options, comparison, dataset, console)
     else:
-        verify(command, dataset, console)
+        verify(command.verify, comparison, dataset, console)
 
 
 def _load_of(command: Calibrate | Inspect | Attack, comparison: Comparison, console: Console) -> Dataset:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from vsmooth.attacks import PGD, Attack, LambdaSweep, MultiTargetPGD, Objective, Target, ThreatModel, Transfer
+from vsmooth.attacks.autoattack import AutoAttackMember, rand_autoattack, standard_autoattack
 from vsmooth.evaluate.cascade import Column, On, View
 
 Family = Literal["pgd", "cw", "aa", "aa+", "multi-target", "lambda-sweep", "transfer"]
@@ -52,16 +53,15 @@ def paper_columns(
     on: On = "right",
     source: Target | None = None,
     source_name: str = "another model",
+    randomised: bool = False,
 ) -> tuple[Column, ...]:
     """PGD-20, CW-20, AA and AA+ for each view, then on what stands: all targets, multi-target, lambda, transfer.
 
     The views "all", AA+ and the lambda sweep need V > 0, transfer a `source`: they are left out without. on: "standing"
     for the paper's columns too, which is cheaper and says the same of the headline.
 
-    Raises:
-        ValueError: an unknown family, or nothing that is left to attack with.
-        ModuleNotFoundError: AutoAttack is among them and not installed.
-
+    randomised: the model gives other logits each time it is asked; then AutoAttack's version for such models, too.
+    ValueError for an unknown family, and where nothing is left to attack with.
     Source: the paper, Sec. 4.2 (PGD-20, CW-20, AA, AA+); the rest is for the K real logits, which alone decide.
     """
     budget = budget or Budget()
@@ -73,6 +73,8 @@ def paper_columns(
         for name, attacks in _table(view, num_classes, num_virtual, threat, budget, families)
     ]
     columns += _headline(num_classes, num_virtual, budget, families)
+    if "aa" in families and randomised:
+        columns.append(Column("AA rand", "real", _with_budget(rand_autoattack(num_classes), budget), "standing"))
     if "transfer" in families and source is not None:
         columns.append(Column("Transfer", "real", _transfers(source, source_name, budget), "standing"))
     if not columns:
@@ -126,7 +128,8 @@ def _transfers(source: Target, name: str, budget: Budget) -> tuple[Attack, ...]:
 
 def autoattack(num_outputs: int, budget: Budget, targets: int | None = None) -> tuple[Attack, ...]:
     """The members of the standard version on so many logits, with the steps and queries of the budget."""
-    from vsmooth.attacks.autoattack import standard_autoattack
+    return _with_budget(standard_autoattack(num_outputs, targets), budget)
 
-    members = standard_autoattack(num_outputs, targets)
+
+def _with_budget(members: tuple[AutoAttackMember, ...], budget: Budget) -> tuple[Attack, ...]:
     return tuple(replace(member, steps=budget.apgd_steps, queries=budget.queries) for member in members)

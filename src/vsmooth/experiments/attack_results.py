@@ -16,7 +16,6 @@ from vsmooth.experiments.robust_record import Adversarial, AttackRecord, ColumnR
 from vsmooth.experiments.run import finished_record
 
 _FEWEST_TARGETED = 4  # logits that the targeted DLR loss needs
-_FLAG_IMAGES = 64
 _BATCH = 128
 
 
@@ -50,7 +49,7 @@ def _decisions(opened: Opened, images: Tensor, right: Tensor) -> Tensor:
 def record_of(
     opened: Opened, result: RobustResult, sanity: SanityReport | None, options: AttackOptions, **about: Any
 ) -> RobustRecord:
-    """The record; `about`: `weights`, `split_images`, `seconds` and `autoattack_version` ("": it was not used)."""
+    """The record; `about`: `weights`, `split_images`, `seconds`, AutoAttack's version and what its checks said."""
     count, used = len(opened.images), bool(about["autoattack_version"])
     return RobustRecord(
         threat=options.threat,
@@ -63,7 +62,6 @@ def record_of(
         seed=options.seed,
         precision=options.precision,
         sanity=sanity,
-        autoattack_flags=_flags(opened, result) if used else (),
         transfer_from="" if options.transfer_from is None else finished_record(options.transfer_from).name,
         notes=_notes(opened.targets.num_classes) if used else (),
         environment=describe_environment(options.precision, opened.targets.device),
@@ -80,18 +78,8 @@ def _column(found: ColumnResult) -> ColumnRecord:
     return ColumnRecord(found.name, found.view, found.on, found.attacked, standing, attacks)
 
 
-def _flags(opened: Opened, result: RobustResult) -> tuple[str, ...]:
-    """The package's own checks on a few images."""
-    from vsmooth.attacks.autoattack import autoattack_flags
-
-    few = result.clean.nonzero().flatten()[:_FLAG_IMAGES]
-    if not len(few):
-        return ()
-    device = opened.targets.device
-    return autoattack_flags(opened.targets("real"), opened.images[few].to(device), opened.labels[few].to(device))
-
-
 def _notes(num_classes: int) -> tuple[str, ...]:
     if num_classes >= _FEWEST_TARGETED:
         return ()
-    return (f"AutoAttack on {num_classes} logits is without APGD-T: its DLR loss needs {_FEWEST_TARGETED}",)
+    place = "APGD-DLR takes the place of APGD-T" if num_classes > 2 else "APGD-T is left out"
+    return (f"AutoAttack on {num_classes} logits: {place}, whose DLR loss needs {_FEWEST_TARGETED}",)

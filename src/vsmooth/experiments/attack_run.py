@@ -12,6 +12,7 @@ import torch
 from accelerate import PartialState
 from torch import Tensor
 
+from vsmooth.attacks.autoattack import autoattack_flags, autoattack_version
 from vsmooth.data import Dataset
 from vsmooth.evaluate import (
     FolderParts,
@@ -41,6 +42,7 @@ from vsmooth.experiments.run_paths import open_run
 from vsmooth.experiments.shift import evenly_spaced
 
 PARTS = "parts"
+_FLAG_IMAGES = 64
 
 
 def attack_run(
@@ -99,7 +101,8 @@ def _attack(
     began = time.monotonic()
     version = _autoattack_version(options)  # before the work: is it installed?
     opened = _open(folder, dataset, options, indices)
-    columns = _columns(opened, dataset, options)
+    flags = _flags(opened) if version else ()
+    columns = _columns(opened, dataset, options, randomised=any("random" in flag for flag in flags))
     about = _about(opened, options, on_progress)
     result = evaluate_robust(
         opened.model,
@@ -123,6 +126,7 @@ def _attack(
             split_images=len(dataset.test),
             seconds=time.monotonic() - began,
             autoattack_version=version,
+            autoattack_flags=flags,
         )
         write_robust(record, place)
     PartialState().wait_for_everyone()
@@ -136,7 +140,9 @@ def _open(folder: Path, dataset: Dataset, options: AttackOptions, indices: Tenso
     return Opened(model, targets, images, labels, indices, num_virtual_of(read_spec(folder), dataset.num_classes))
 
 
-def _columns(opened: Opened, dataset: Dataset, options: AttackOptions) -> tuple[Column, ...]:
+def _columns(
+    opened: Opened, dataset: Dataset, options: AttackOptions, *, randomised: bool
+) -> tuple[Column, ...]:
     source, name = None, ""
     if options.transfer_from is not None:
         twin = open_run(options.transfer_from, dataset).eval()
@@ -151,6 +157,7 @@ def _columns(opened: Opened, dataset: Dataset, options: AttackOptions) -> tuple[
         on=options.on,
         source=source,
         source_name=name,
+        randomised=randomised,
     )
 
 
@@ -195,8 +202,13 @@ def _check_sanity(
 
 def _autoattack_version(options: AttackOptions) -> str:
     """Of the official package; "" where no column uses it. ModuleNotFoundError where the sanity block lacks it."""
-    from vsmooth.attacks.autoattack import autoattack_version
-
     used = any(family in options.families for family in ("aa", "aa+"))
     version = autoattack_version() if used or options.sanity_images else ""
     return version if used else ""
+
+
+def _flags(opened: Opened) -> tuple[str, ...]:
+    """What the package's own checks say on a few images."""
+    device = opened.targets.device
+    images, labels = (part[:_FLAG_IMAGES].to(device) for part in (opened.images, opened.labels))
+    return autoattack_flags(opened.targets("real"), images, labels)

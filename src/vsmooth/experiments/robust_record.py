@@ -61,8 +61,8 @@ class ColumnRecord:
             )
             for found in value["attacks"]
         )
-        texts = (str(value[name]) for name in ("name", "view", "on"))
-        return cls(*texts, int(value["attacked"]), Standing.from_json(value["standing"]), attacks)
+        standing = Standing.from_json(value["standing"])
+        return cls(str(value["name"]), str(value["view"]), str(value["on"]), int(value["attacked"]), standing, attacks)
 
 
 @dataclass(frozen=True)
@@ -110,18 +110,18 @@ class RobustRecord:
     def from_json(cls, value: Mapping[str, Any]) -> RobustRecord:
         """Undo `to_json`; KeyError, TypeError or ValueError for something else."""
         sanity = value["sanity"]
-        return cls(
-            threat=ThreatModel(**value["threat"]),
-            **{name: int(value[name]) for name in ("images", "split_images", "num_classes", "num_virtual", "seed")},
-            clean=Standing.from_json(value["clean"]),
-            columns=tuple(ColumnRecord.from_json(column) for column in value["columns"]),
-            headline=Standing.from_json(value["headline"]),
-            **{name: str(value[name]) for name in ("weights", "precision", "autoattack_version", "transfer_from")},
-            seconds=float(value["seconds"]),
-            sanity=None if sanity is None else SanityReport.from_json(sanity),
-            **{name: tuple(str(text) for text in value[name]) for name in ("autoattack_flags", "notes")},
-            environment={str(name): str(text) for name, text in value["environment"].items()},
-        )
+        whole = ("images", "split_images", "num_classes", "num_virtual", "seed")
+        parts: dict[str, Any] = {
+            "threat": ThreatModel(**value["threat"]),
+            "clean": Standing.from_json(value["clean"]),
+            "columns": tuple(ColumnRecord.from_json(column) for column in value["columns"]),
+            "headline": Standing.from_json(value["headline"]),
+            "sanity": None if sanity is None else SanityReport.from_json(sanity),
+            "environment": dict(value["environment"]),
+        }
+        parts |= {name: int(value[name]) for name in whole}
+        parts |= {name: tuple(map(str, value[name])) for name in ("autoattack_flags", "notes")}
+        return cls(**{**value, **parts})
 
 
 @dataclass(frozen=True, eq=False)

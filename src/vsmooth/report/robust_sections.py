@@ -67,7 +67,8 @@ def _figures(runs: Sequence[AttackedRun], prefix: str) -> str:
         panels.append(framed(figure, "Accuracy under attack by steps", f"{prefix}s"))
     body = side_by_side(panels, "340px") if panels else ""
     if surfaces := loss_surfaces(runs)[:SIDE_BY_SIDE]:
-        body += framed(loss_surface_figure(surfaces), "Loss around an image", f"{prefix}l", "full")
+        width = "full" if len(surfaces) > 2 else "wide"
+        body += framed(loss_surface_figure(surfaces), "Loss around an image", f"{prefix}l", width)
     return body
 
 

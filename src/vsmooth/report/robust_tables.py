@@ -189,14 +189,15 @@ def unsuspicious(runs: Sequence[AttackedRun]) -> str:
 
 def settings_table(run: AttackedRun) -> Table:
     """Every attack of one run in turn: settings, and how many images were left standing in its column after it."""
-    columns = tuple(map(Column, ("Column", "Attack", "Settings", "Attacked", "Still\nstanding")))
+    columns = tuple(map(Column, ("Column", "Attack", "Attacked", "Still\nstanding", "Settings")))
     rows = []
     for column in run.record.columns:
         for place, attack in enumerate(column.attacks):
             attacked = column.attacked if place == 0 else column.attacks[place - 1].standing
-            texts = column.name, attack.name, _settings_text(attack.settings), f"{attacked:,}", f"{attack.standing:,}"
+            name = attack.name if attack.precision == "fp32" else f"{attack.name}, {attack.precision}"
+            texts = column.name, name, f"{attacked:,}", f"{attack.standing:,}", _settings_text(attack.settings)
             rows.append(tuple(map(Cell, texts)))
-    return Table(columns, tuple(rows), (f"{run.name}: seed {run.record.seed}, {run.record.precision}.",))
+    return Table(columns, tuple(rows), (f"{run.name}: seed {run.record.seed} of the attacks.",))
 
 
 def _settings_text(settings: Any) -> str:

@@ -1,0 +1,220 @@
+"""Finished runs under attack against attacks made by hand; resumed, read back, verified, tampered with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from vsmooth.attacks import PGD, ThreatModel
+from vsmooth.data import Dataset
+from vsmooth.evaluate import Budget, attack_target
+from vsmooth.experiments.attack_options import AttackOptions
+from vsmooth.experiments.attack_run import attack_run
+from vsmooth.experiments.json_files import read_json, write_json
+from vsmooth.experiments.robust_record import (
+    ADVERSARIAL_FILE,
+    ROBUST_FILE,
+    Adversarial,
+    read_robust,
+    robust_records,
+)
+from vsmooth.experiments.run_paths import open_run
+from vsmooth.experiments.shift import evenly_spaced
+from vsmooth.experiments.verify_attack import verify_attack
+
+FEW = AttackOptions(
+    ThreatModel(epsilon=0.05),
+    images=40,
+    attacks=("pgd", "cw", "multi-target", "lambda-sweep"),
+    budget=Budget(steps=4, apgd_steps=3, queries=20, own_steps=4, restarts=1),
+    batch_size=6,
+    sanity_images=0,
+)
+Runs = dict[str, Path]
+
+
+def _tell(told: list[tuple[str, str, int, int, int]]) -> Callable[[str, str, int, int, int], None]:
+    return lambda *news: told.append(news)
+
+
+def test_a_run(run_of: Runs, toy_dataset: Dataset) -> None:
+    told: list[tuple[str, str, int, int, int]] = []
+    record = attack_run(run_of["vs"], toy_dataset, FEW, _tell(told))
+    folder, = robust_records(run_of["vs"])
+    assert folder.name.startswith("linf-0.05-n40-")
+    assert sorted(path.name for path in folder.iterdir()) == [ADVERSARIAL_FILE, ROBUST_FILE]
+    assert (record.images, record.split_images, record.num_classes, record.num_virtual) == (40, 80, 4, 3)
+    assert [(column.name, column.on) for column in record.columns] == [
+        ("PGD-4 real", "right"), ("CW-4 real", "right"), ("PGD-4 all", "right"), ("CW-4 all", "right"),
+        ("Multi-target PGD", "standing"), ("Lambda sweep", "standing"),
+    ]
+    assert (record.sanity, record.autoattack_version, record.transfer_from) == (None, "", "")
+
+    model = open_run(run_of["vs"], toy_dataset).eval()
+    indices = evenly_spaced(80, 40)
+    images, labels = toy_dataset.test.images[indices].float() / 255, toy_dataset.test.labels[indices]
+    target = attack_target(model, images, num_classes=4, fold=False)
+    right = target.right(images, labels)
+    broken = PGD("ce", steps=4, step_size=0.0125)(target, images, labels, FEW.threat).fooled
+    assert record.clean.count == int(right.sum())
+    assert record.columns[0].attacked == int(right.sum())
+    assert record.columns[0].standing.count == int((~broken).sum())
+    assert record.headline.count <= min(column.standing.count for column in record.columns)
+    assert 0 < record.headline.count < record.clean.count
+    assert {news[0] for news in told} == {column.name for column in record.columns}
+
+    saved = Adversarial.load(folder / ADVERSARIAL_FILE)
+    assert torch.equal(saved.indices, indices)
+    assert torch.equal(saved.labels, labels)
+    with torch.inference_mode():
+        assert torch.equal(model(saved.images).argmax(1), saved.decisions)
+        assert torch.equal(model(images).argmax(1), saved.clean_decisions)
+    assert int((saved.decisions == labels).sum()) == record.headline.count
+
+
+def test_finished_is_read_back_and_other_questions_have_other_folders(run_of: Runs, toy_dataset: Dataset) -> None:
+    first = attack_run(run_of["one"], toy_dataset, FEW)
+    told: list[tuple[str, str, int, int, int]] = []
+    assert attack_run(run_of["one"], toy_dataset, FEW, _tell(told)) == first
+    assert told == []
+    others = [
+        replace(FEW, seed=1), replace(FEW, batch_size=8), replace(FEW, threat=ThreatModel("l2", 0.5)),
+        replace(FEW, attacks=("pgd",)), replace(FEW, budget=replace(FEW.budget, steps=5)), replace(FEW, images=None),
+        replace(FEW, transfer_from=run_of["vs"]), replace(FEW, on="standing", attacks=("cw", "pgd")),
+    ]
+    names = {
+        option.folder(option.images or 80, "weights", "source" if option.transfer_from else "")
+        for option in (FEW, *others)
+    }
+    assert len(names) == 9
+    assert FEW.folder(40, "weights", "") != FEW.folder(40, "other", "")
+    one, other = (replace(FEW, attacks=order).folder(40, "w", "") for order in (("cw", "pgd"), ("pgd", "cw")))
+    assert one == other
+    options = replace(FEW, attacks=("transfer",), transfer_from=run_of["vs"])
+    transferred = attack_run(run_of["one"], toy_dataset, options)
+    assert transferred.transfer_from == "VS 0.3 V=3"
+    assert [column.name for column in transferred.columns] == ["Transfer"]
+    assert [attack.name for attack in transferred.columns[0].attacks] == [
+        "PGD-4 from VS 0.3 V=3", "CW-4 from VS 0.3 V=3"
+    ]
+    assert len(read_robust(run_of["one"])) == 2
+
+
+def test_interrupted_it_goes_on(run_of: Runs, toy_dataset: Dataset) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(column: str, attack: str, done: int, total: int, standing: int) -> None:
+        if column == "CW-4 real" and done > 6:
+            raise Stop
+
+    with pytest.raises(Stop):
+        attack_run(run_of["vs"], toy_dataset, FEW, stop)
+    assert read_robust(run_of["vs"]) == ()
+    (parts,) = run_of["vs"].glob("attack/*/parts")
+    assert len(list(parts.glob("columns/*/*.safetensors"))) > 4
+    resumed = attack_run(run_of["vs"], toy_dataset, FEW)
+    assert not parts.exists()
+    images = Adversarial.load(parts.parent / ADVERSARIAL_FILE).images
+    (parts.parent / ROBUST_FILE).unlink()
+    anew = attack_run(run_of["vs"], toy_dataset, FEW)
+    assert replace(anew, seconds=0, environment={}) == replace(resumed, seconds=0, environment={})
+    assert torch.equal(Adversarial.load(parts.parent / ADVERSARIAL_FILE).images, images)
+
+
+def test_autoattack_and_sanity(run_of: Runs, toy_dataset: Dataset) -> None:
+    pyautoattack = pytest.importorskip("pyautoattack")
+    options = replace(FEW, attacks=("aa", "aa+"), sanity_images=6, sanity_steps=(2, 4, 8))
+    record = attack_run(run_of["vs"], toy_dataset, options)
+    assert record.autoattack_version == pyautoattack.__version__
+    assert [column.name for column in record.columns] == ["AA real", "AA all", "AA+ all"]
+    assert [attack.name for attack in record.columns[0].attacks] == ["APGD-CE", "APGD-T", "FAB-T", "Square"]
+    assert [attack.settings["targets"] for attack in record.columns[2].attacks] == [9, 6, 6, 9]
+    assert record.columns[0].attacks[3].settings["queries"] == 20
+    sanity = record.sanity
+    assert sanity is not None
+    assert sanity.images == 6
+    assert [point.at for point in sanity.steps] == [2, 4, 8]
+    assert sanity.epsilons[-1].standing.count == 0
+    assert sanity.surface is not None
+    assert sanity.surface.index in evenly_spaced(80, 40).tolist()
+    assert read_robust(run_of["vs"]) == (record,)
+
+
+def test_verify(run_of: Runs, toy_dataset: Dataset) -> None:
+    record = attack_run(run_of["vs"], toy_dataset, FEW)
+    (folder,) = robust_records(run_of["vs"])
+    file = folder / ADVERSARIAL_FILE
+    report = verify_attack(run_of["vs"], toy_dataset, file)
+    assert report.holds
+    assert (report.clean, report.standing, report.expected) == (record.clean, record.headline, record.headline)
+    assert (report.outside, report.not_fooling, report.ties) == (0, 0, 0)
+    assert 0.049 < report.farthest <= 0.05 + 1e-6
+
+    arrays = load_file(file)
+    clean = toy_dataset.test.images[arrays["indices"]].float() / 255
+    broken = (arrays["clean_decisions"] == arrays["labels"]) & (arrays["decisions"] != arrays["labels"])
+    one = int(broken.nonzero()[0])
+
+    def tampered(**change: torch.Tensor) -> list[str]:
+        save_file({**arrays, **change}, file)
+        return list(verify_attack(run_of["vs"], toy_dataset, file).problems)
+
+    harmless = arrays["images"].clone()
+    harmless[one] = clean[one]
+    assert tampered(images=harmless) == [
+        "1 images that the file counts as broken are classified correctly",
+        f"{record.headline.count + 1} of 40 stand, the record says {record.headline.count} of 40",
+    ]
+    far = clean + 1.2 * (arrays["images"] - clean)
+    first, *_ = tampered(images=far)
+    assert "images are outside the linf ball of epsilon 0.05 or outside [0, 1]; the farthest is 0.06 away" in first
+    assert "1 of 40 images are outside" in tampered(images=arrays["images"].index_fill(0, torch.tensor([one]), 2.0))[0]
+    few = {name: values[:30] for name, values in arrays.items()}
+    assert tampered(**few)[0] == "the images are not the 40 evenly spaced ones of the record"
+    with pytest.raises(ValueError, match="is of other images than the test split of toy"):
+        tampered(labels=(arrays["labels"] + 1) % 4)
+    with pytest.raises(ValueError, match="has images from outside the 80 of toy's test split"):
+        tampered(indices=arrays["indices"] + 1)
+
+    save_file(arrays, file)
+    write_json(folder / ROBUST_FILE, {**_without_format(folder), "weights": "ffff"})
+    (problem,) = verify_attack(run_of["vs"], toy_dataset, file).problems
+    assert "a network with other weights (ffff) than this run has now" in problem
+    (folder / ROBUST_FILE).unlink()
+    with pytest.raises(ValueError, match="no file at"):
+        verify_attack(run_of["vs"], toy_dataset, file)
+
+
+def _without_format(folder: Path) -> dict[str, object]:
+    return read_json(folder / ROBUST_FILE)
+
+
+def test_mistakes(run_of: Runs, toy_dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="was trained on other images"):
+        attack_run(run_of["one"], toy_dataset.limited(100), FEW)
+    with pytest.raises(ValueError, match="the test split of toy has 80 images, 81 are wanted"):
+        attack_run(run_of["one"], toy_dataset, replace(FEW, images=81))
+    with pytest.raises(ValueError, match="is not a run folder"):
+        attack_run(tmp_path, toy_dataset, FEW)
+    with pytest.raises(ValueError, match=r"l2 distance of any two images, .* did you mean 128/255"):
+        attack_run(run_of["one"], toy_dataset, replace(FEW, threat=ThreatModel("l2", 128)))
+    with pytest.raises(ValueError, match="nothing is left to attack with: lambda-sweep"):
+        attack_run(run_of["one"], toy_dataset, replace(FEW, attacks=("lambda-sweep",)))
+    assert read_robust(run_of["one"]) == ()
+    for change, message in (
+        ({"images": 0}, "images must be at least 1, got 0"),
+        ({"sanity_images": -1}, r"sanity_images must be at least 0 .*, got -1"),
+        ({"attacks": ("bim",)}, "unknown attack 'bim': choose from pgd, cw"),
+        ({"attacks": ("transfer",)}, "transfer needs a run to transfer from"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            replace(FEW, **change)  # type: ignore[arg-type]
+    (run_of["ls"] / "record.json").unlink()
+    with pytest.raises(ValueError, match="is not finished"):
+        attack_run(run_of["ls"], toy_dataset, FEW)
