@@ -13,6 +13,7 @@ from rich.console import Console
 from robust_builders import CLEAN, attack_by_hand, make_record, make_sanity
 
 from vsmooth.attacks.threat import ThreatModel
+from vsmooth.evaluate.standing import Standing
 from vsmooth.experiments.record import Comparison
 from vsmooth.experiments.robust_record import RobustRecord
 from vsmooth.report import render_page, to_markdown, to_rich
@@ -27,6 +28,7 @@ from vsmooth.report.attacked import (
 )
 from vsmooth.report.render import Table
 from vsmooth.report.robust_tables import (
+    flattered,
     robust_table,
     robust_title,
     sanity_table,
@@ -143,6 +145,16 @@ def test_flags_of_autoattack_are_suspicious_too() -> None:
     flagged = attacked("VS", replace(make_record(), autoattack_flags=("the network is randomised",)))
     assert suspicions([flagged]) == ("VS: AutoAttack says: the network is randomised",)
     assert unsuspicious([flagged]) == ""
+
+
+def test_a_network_that_attacks_on_all_logits_flatter_is_named() -> None:
+    # 320 of 500 stand PGD-20 on K + V, 120 the headline.
+    assert flattered(TWO) == (
+        "VS 0.3: PGD-20 all leaves 64.0 % standing, but the headline is 24.0 %: attacks on the K + V logits flatter "
+        "this network.",
+    )
+    close = attacked("VS", replace(make_record(), headline=Standing.of(300, 500)))
+    assert flattered([close]) == ()
 
 
 def test_settings_show_every_attack_in_turn() -> None:

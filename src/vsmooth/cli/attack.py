@@ -45,6 +45,7 @@ from vsmooth.report.robust_figures import (
     loss_surface_figure,
 )
 from vsmooth.report.robust_tables import (
+    flattered,
     robust_table,
     robust_title,
     sanity_table,
@@ -116,8 +117,8 @@ def attack(command: Attack, options: AttackOptions, comparison: Comparison, data
         show_table(title, shown, console)
     for sentence in suspicions(runs):
         console.print(sentence, style="red", markup=False, highlight=False)
-    if good := unsuspicious(runs):
-        console.print(good, markup=False, highlight=False)
+    for sentence in (*filter(None, [unsuspicious(runs)]), *flattered(runs)):
+        console.print(sentence, markup=False, highlight=False)
     output.tables("robust", tables | {f"Attacks on {run.name}": settings_table(run) for run in runs})
     _draw(runs, dataset, output)
     output.finish(console)

@@ -18,6 +18,7 @@ from vsmooth.report.html_parts import escaped, framed, paragraph, section, side_
 from vsmooth.report.render import to_html
 from vsmooth.report.robust_figures import accuracy_against_epsilon, accuracy_against_steps, loss_surface_figure
 from vsmooth.report.robust_tables import (
+    flattered,
     robust_table,
     robust_title,
     sanity_table,
@@ -40,7 +41,8 @@ def _body(runs: Sequence[AttackedRun], prefix: str) -> str:
         "How many test images a network still gets right when an attacker who knows it changes each of them a little. "
         "The headline is what no attack broke."
     )
-    return paragraph(words) + to_html(robust_table(runs)) + _sanity(runs, prefix) + _settings(runs)
+    flattery = "".join(map(paragraph, flattered(runs)))
+    return paragraph(words) + to_html(robust_table(runs)) + flattery + _sanity(runs, prefix) + _settings(runs)
 
 
 def _sanity(runs: Sequence[AttackedRun], prefix: str) -> str:

@@ -187,6 +187,23 @@ def unsuspicious(runs: Sequence[AttackedRun]) -> str:
     return f"{', '.join(names)}: nothing suspicious in the checks. They cannot prove that no stronger attack exists."
 
 
+def flattered(runs: Sequence[AttackedRun]) -> tuple[str, ...]:
+    """A sentence for each run of which an attack on all K + V logits says clearly more than the headline.
+
+    Clearly: the two 95 % intervals do not meet, which is strict, as both are of the same images.
+    """
+    sentences = []
+    for run in runs:
+        whole = [found for found in run.record.columns if found.view == "all" and found.on == "right"]
+        most, headline = max(whole, key=lambda found: found.standing.count, default=None), run.record.headline
+        if most is not None and most.standing.low > headline.high:
+            sentences.append(
+                f"{run.name}: {most.name} leaves {100 * most.standing.accuracy:.1f} % standing, but the headline is "
+                f"{100 * headline.accuracy:.1f} %: attacks on the K + V logits flatter this network."
+            )
+    return tuple(sentences)
+
+
 def settings_table(run: AttackedRun) -> Table:
     """Every attack of one run in turn: settings, and how many images were left standing in its column after it."""
     columns = tuple(map(Column, ("Column", "Attack", "Attacked", "Still\nstanding", "Settings")))
