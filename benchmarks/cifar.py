@@ -15,8 +15,8 @@ from torch import nn
 from vsmooth import add_virtual_classes
 from vsmooth.data import Augmentation, BatchSource, ImageSet, make_batches
 from vsmooth.methods import Method
-from vsmooth.models import build_model
-from vsmooth.train import Optimization, Trainer, prefers_channels_last
+from vsmooth.models import build_model, prefers_channels_last
+from vsmooth.train import Optimization, Trainer
 
 CLASSES = 10
 CPU = torch.device("cpu")

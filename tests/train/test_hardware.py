@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vsmooth.train import best_precision, hardware, make_accelerator, prefers_channels_last
+from vsmooth.models import prefers_channels_last
+from vsmooth.train import best_precision, hardware, make_accelerator
 
 
 def test_precision_names() -> None:

@@ -16,8 +16,8 @@ from vsmooth.experiments.spec import RunSpec
 from vsmooth.head import add_virtual_classes
 from vsmooth.labels import VirtualSmoothing
 from vsmooth.methods import Method, Standard
-from vsmooth.models import build_model, checkpoint_blocks
-from vsmooth.train import Execution, Listener, Trainer, prefers_channels_last, synchronise_batchnorm
+from vsmooth.models import build_model, checkpoint_blocks, prefers_channels_last
+from vsmooth.train import Execution, Listener, Trainer, synchronise_batchnorm
 from vsmooth.train.loop import Evaluate
 
 

@@ -16,7 +16,8 @@ from vsmooth.evaluate import CleanMetrics, Predictions, evaluate_clean, gather_p
 from vsmooth.experiments.record import PREDICTIONS_FILE, EpochRecord, RunRecord, write_record
 from vsmooth.experiments.spec import RunSpec
 from vsmooth.experiments.teacher_record import TeacherRecord
-from vsmooth.train import CheckpointError, EpochLog, Trained, prefers_channels_last, save_weights
+from vsmooth.models import prefers_channels_last
+from vsmooth.train import CheckpointError, EpochLog, Trained, save_weights
 
 Evaluator = Callable[[nn.Module], Predictions]
 WEIGHTS_FILE = "model.safetensors"

@@ -18,7 +18,7 @@ from vsmooth.experiments.teacher_record import TeacherRecord
 from vsmooth.methods import Distill, TaughtLogits, Teacher
 from vsmooth.methods.teacher_cache import CachedTeacher, CacheKey, Storage, write_cache
 from vsmooth.metrics import accuracy, fidelity
-from vsmooth.train import prefers_channels_last
+from vsmooth.models import prefers_channels_last
 
 CACHE_FOLDER = "teacher-cache"
 _CACHE_BATCH = 256

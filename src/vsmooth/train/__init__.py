@@ -2,7 +2,7 @@
 
 from vsmooth.train.checkpoint import CheckpointError, load_weights, read_weights, save_weights
 from vsmooth.train.execution import Execution, Tracker
-from vsmooth.train.hardware import Precision, best_precision, make_accelerator, prefers_channels_last
+from vsmooth.train.hardware import Precision, best_precision, make_accelerator
 from vsmooth.train.interrupt import Interrupted
 from vsmooth.train.listener import EpochLog, Listener
 from vsmooth.train.loop import Trained, Trainer, TrainingDivergedError
@@ -25,7 +25,6 @@ __all__ = [
     "best_precision",
     "load_weights",
     "make_accelerator",
-    "prefers_channels_last",
     "read_weights",
     "save_weights",
     "synchronise_batchnorm",

@@ -54,8 +54,3 @@ def make_accelerator(
         log_with=track,
         project_dir=logs,
     )
-
-
-def prefers_channels_last(device: torch.device) -> bool:
-    """Convolutions run fastest channels_last on CPUs (oneDNN) and on CUDA tensor cores."""
-    return device.type in ("cpu", "cuda")
