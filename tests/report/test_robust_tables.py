@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from robust_builders import CLEAN, attack_by_hand, make_record, make_sanity
+from robust_record_builders import CLEAN, attack_by_hand, make_record, make_sanity
 
 from vsmooth.attacks.threat import ThreatModel
 from vsmooth.evaluate.standing import Standing

@@ -75,7 +75,8 @@ def evaluate_sanity(
 
     own = [Column(f"Sanity: {count} steps", "real", (_pgd(count),)) for count in steps]
     seen = Column("Sanity: white box", "real", tuple(white_box), "standing")
-    blind = Column("Sanity: Square", "real", tuple(black_box))
+    # On what stands alone: whether it beats the others there is the question, and its queries are many.
+    blind = Column("Sanity: Square", "real", tuple(black_box), "standing")
     *by_steps, white, square = attacked("strength", (*own, seen, blind), threat).columns
     return SanityReport(
         images=len(images),

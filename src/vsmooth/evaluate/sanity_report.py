@@ -39,8 +39,8 @@ class SanityReport:
     """Of `images` images that are right when clean, attacked on the K real logits.
 
     steps: margin PGD from a random start with ever more steps. epsilons: the same in ever wider balls, until nothing
-    stands or the ball is so wide that an attack must succeed. square, white_box: what stands after Square, and after
-    the white-box attacks. square_broke: images that Square broke and the white-box attacks did not.
+    stands or the ball is so wide that an attack must succeed. white_box: what stands after the margin PGDs and the other
+    white-box attacks; square: after Square on what those left. square_broke: images that only Square broke.
     zero_gradient_share: images where every pixel's gradient of the cross entropy is exactly 0.
     Source: Athalye, Carlini and Wagner (2018), Sec. 3.1; Carlini et al., On Evaluating Adversarial Robustness (2019).
     """
