@@ -52,6 +52,7 @@ def test_distill_writes_runs_summary_and_page(
     assert "Which teacher teaches best?" in page
     assert main(words) == 0  # nothing is trained
     assert "epoch" not in capsys.readouterr().out
+    page = (tmp_path / "report.html").read_text()  # with the time of the second command
     (tmp_path / "report.html").unlink()
     assert main(["report", str(tmp_path)]) == 0
     assert (tmp_path / "report.html").read_text() == page

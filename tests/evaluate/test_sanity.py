@@ -23,7 +23,7 @@ from vsmooth.evaluate import (
     findings,
 )
 from vsmooth.evaluate.cascade import View
-from vsmooth.evaluate.sanity_report import SweepPoint
+from vsmooth.evaluate.sanity_report import LossGrid, SweepPoint
 from vsmooth.evaluate.targets import Precision
 
 THREAT = ThreatModel(epsilon=0.08)
@@ -78,6 +78,17 @@ def _check(model: nn.Module, **more: object) -> SanityReport:
         model.eval(), images, labels, THREAT, num_classes=4, white_box=(MultiTargetPGD(10),),
         black_box=(_EverySign(),), steps=(5, 20, 40), sweep_steps=20, **more,  # type: ignore[arg-type]
     )
+
+
+def test_a_network_that_stands_in_wide_balls_is_not_accused() -> None:
+    images, labels = _images()
+    report = evaluate_sanity(
+        _Linear().eval(), images, labels, ThreatModel(epsilon=0.001), num_classes=4, white_box=(MultiTargetPGD(10),),
+        black_box=(_EverySign(),), steps=(5, 20, 40), sweep_steps=20,
+    )
+    assert report.epsilons[-2].standing.count > 0  # at 64 times epsilon: leads of up to 0.42 fall at 0.21
+    assert report.epsilons[-1].at == 0.5
+    assert findings(report) == ()
 
 
 def test_an_honest_network() -> None:
@@ -142,6 +153,8 @@ def test_sentences_of_reports_made_up() -> None:
         ({"epsilons": points(80, 40, 3)}, "3.0 % stand in a ball of epsilon 30, where an attack must"),
         ({"epsilons": points(40, 60, 0)}, r"more images stand in a wider ball \(40.0 % at epsilon 10, 60.0 % at 20\)"),
         ({"square_broke": 2}, "broke 2 of 100 images"),
+        ({"steps": points(90, 10, 10)}, r"10 steps are too few \(90.0 % stand after them, 10.0 % after 30\)"),
+        ({"surface": LossGrid(7, (-1.0, 1.0), (0.0,), ((0.0,), (0.0,)))}, "image 7 is the same everywhere"),
         ({"zero_gradient_share": 0.25}, "exactly 0 for 25.0 % of the images"),
     ):
         (sentence,) = findings(replace(fine, **change))  # type: ignore[arg-type]

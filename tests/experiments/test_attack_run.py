@@ -85,7 +85,8 @@ def test_finished_is_read_back_and_other_questions_have_other_folders(run_of: Ru
     others = [
         replace(FEW, seed=1), replace(FEW, batch_size=8), replace(FEW, threat=ThreatModel("l2", 0.5)),
         replace(FEW, attacks=("pgd",)), replace(FEW, budget=replace(FEW.budget, steps=5)), replace(FEW, images=None),
-        replace(FEW, transfer_from=run_of["vs"]), replace(FEW, on="standing", attacks=("cw", "pgd")),
+        replace(FEW, attacks=(*FEW.attacks, "transfer"), transfer_from=run_of["vs"]),
+        replace(FEW, on="standing", attacks=("cw", "pgd")),
     ]
     names = {
         option.folder(option.images or 80, "weights", "source" if option.transfer_from else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,6 +32,11 @@ class Target:
 
     def __post_init__(self) -> None:
         check_num_classes(self.num_classes)
+        if any(getattr(part, "training", False) for part in (self.craft, self.decide)):
+            warnings.warn(
+                "the network is in train mode: attacks change its BatchNorm and meet its dropout; call eval() first",
+                stacklevel=3,
+            )
 
     def right(self, images: Tensor, labels: Tensor) -> Tensor:
         """(N,) bool: the argmax of the K real logits is the label. A row with NaN is right about nothing.

@@ -103,8 +103,9 @@ def attack(command: Attack, options: AttackOptions, comparison: Comparison, data
     options = _within(options, len(dataset.test))
     records = {}
     for run in comparison.runs:
-        with _progress(console, f"{run.name}, seed {run.seed}") as advance:
-            record = _attack_one(Path(run.folder), dataset, options, advance)
+        name = f"{run.name}, seed {run.seed}"
+        with _progress(console, name) as advance:
+            record = _attack_one(name, Path(run.folder), dataset, options, advance)
         records[run.folder] = _folder_of(Path(run.folder), options, record), record
     if console.quiet:  # of several processes only one tells and draws
         return
@@ -140,16 +141,18 @@ def verify(file: Path, comparison: Comparison, dataset: Dataset, console: Consol
     say(console, f"  not fooling          {found.not_fooling:,}; decided by rounding {found.ties:,}")
     if found.problems:
         raise ValueError(f"{file} is not what its record says: {'; '.join(found.problems)}")
-    say(console, "everything is as the record says", style="green")
+    say(console, "images, decisions, clean accuracy and headline are as the record says", style="green")
 
 
 def _within(options: AttackOptions, total: int) -> AttackOptions:
     return options if options.images is None or options.images < total else replace(options, images=None)
 
 
-def _attack_one(folder: Path, dataset: Dataset, options: AttackOptions, advance: OnProgress) -> RobustRecord:
+def _attack_one(name: str, folder: Path, dataset: Dataset, options: AttackOptions, advance: OnProgress) -> RobustRecord:
     try:
         return attack_run(folder, dataset, options, advance)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             "stopped; finished batches are kept, and the same command goes on with the one that was cut off"

@@ -32,7 +32,7 @@ class Budget:
     apgd_steps: int = 100
     queries: int = 5000
     own_steps: int = 50
-    restarts: int = 5
+    restarts: int = 2
     lambdas: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 
     def __post_init__(self) -> None:

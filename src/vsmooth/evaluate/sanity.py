@@ -107,7 +107,7 @@ def _sweep(
     """Wider and wider, until nothing stands or every image could be made grey, and all images therefore the same."""
     grey = (threat.high - threat.low) / 2 * (1.0 if threat.norm == "linf" else math.sqrt(images[0].numel()))
     points: list[SweepPoint] = []
-    for factor in _WIDER:
+    for factor in (*_WIDER, math.inf):  # inf: the ball in which grey lies, so that nothing can stand for a good reason
         epsilon = min(factor * threat.epsilon, max(grey, threat.epsilon))
         column = Column(f"Sanity: epsilon {epsilon:.3g}", "real", (_pgd(steps),))
         found = attacked(f"epsilon-{epsilon:.6g}", (column,), replace(threat, epsilon=epsilon))

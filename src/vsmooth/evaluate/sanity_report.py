@@ -10,6 +10,7 @@ from vsmooth.evaluate.standing import Standing
 
 NOTABLE = 0.01  # of the images: under it a difference may be one unlucky image
 STEP_GAIN = 0.02  # of the accuracy: what the last steps of an attack may still find
+ALL_STEPS_GAIN = 0.05  # the same of the most steps over the fewest
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class SanityReport:
     """Of `images` images that are right when clean, attacked on the K real logits.
 
     steps: margin PGD from a random start with ever more steps. epsilons: the same in ever wider balls, until nothing
-    stands or the ball is so wide that an attack must succeed. white_box: what stands after the margin PGDs and the other
-    white-box attacks; square: after Square on what those left. square_broke: images that only Square broke.
+    stands or the ball is so wide that an attack must succeed. white_box: what stands after the margin PGDs and the
+    other white-box attacks; square: after Square on what those left. square_broke: images that only Square broke.
     zero_gradient_share: images where every pixel's gradient of the cross entropy is exactly 0.
     Source: Athalye, Carlini and Wagner (2018), Sec. 3.1; Carlini et al., On Evaluating Adversarial Robustness (2019).
     """
@@ -72,7 +73,10 @@ class SanityReport:
 
 def findings(report: SanityReport) -> tuple[str, ...]:
     """A sentence for each sign of gradient masking or of a weak attack; none where all is well."""
-    checks = (_steps(report), _reaches_zero(report), _rises(report), _square(report), _zero_gradients(report))
+    checks = (
+        _steps(report) or _few_steps(report), _reaches_zero(report), _rises(report), _square(report),
+        _zero_gradients(report), _flat(report),
+    )
     return tuple(f"suspicious: {found}" for found in checks if found)
 
 
@@ -86,6 +90,16 @@ def _steps(report: SanityReport) -> str:
         f"more steps still break more images ({_percent(before.standing)} stand after {before.at:g} steps, "
         f"{_percent(last.standing)} after {last.at:g}): the attack had not converged, and accuracies under fewer steps "
         "flatter the network"
+    )
+
+
+def _few_steps(report: SanityReport) -> str:
+    if not report.steps or report.steps[0].standing.accuracy - report.steps[-1].standing.accuracy <= ALL_STEPS_GAIN:
+        return ""
+    few, many = report.steps[0], report.steps[-1]
+    return (
+        f"{few.at:g} steps are too few ({_percent(few.standing)} stand after them, {_percent(many.standing)} after "
+        f"{many.at:g}): columns with so few flatter the network"
     )
 
 
@@ -126,6 +140,12 @@ def _zero_gradients(report: SanityReport) -> str:
         f"the gradient of the cross entropy is exactly 0 for {100 * report.zero_gradient_share:.1f} % of the images: "
         "attacks on the cross entropy have nothing to follow (saturated logits, or an operation without gradients)"
     )
+
+
+def _flat(report: SanityReport) -> str:
+    if report.surface is None or len({value for row in report.surface.loss for value in row}) > 1:
+        return ""
+    return f"the loss around test image {report.surface.index} is the same everywhere: there is no way up to follow"
 
 
 def _percent(standing: Standing) -> str:

@@ -50,6 +50,8 @@ class AttackOptions:
             raise ValueError(f"unknown attack {unknown[0]!r}: choose from {', '.join(FAMILIES)}")
         if "transfer" in self.attacks and self.transfer_from is None:
             raise ValueError("transfer needs a run to transfer from: give --transfer-from RUN")
+        if self.transfer_from is not None and "transfer" not in self.families:
+            raise ValueError("a run to transfer from, but no transfer among the attacks: add it to --attacks")
 
     @property
     def families(self) -> tuple[Family, ...]:

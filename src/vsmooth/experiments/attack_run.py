@@ -75,6 +75,7 @@ def attack_run(
 
 def fingerprint(folder: Path) -> str:
     """First 16 hex digits of the SHA-256 of a run's weights; ValueError for a run that is not finished."""
+    read_spec(folder)  # which tells what is no run from one that is not finished
     finished_record(folder)
     weights = folder / WEIGHTS_FILE
     if not weights.is_file():

@@ -27,8 +27,8 @@ class VerifyReport:
     clean, standing: right without an attack, and right on both images; `expected`: the record's headline. outside: how
     many images left the ball or the bounds; farthest: the largest distance from a clean image. not_fooling: images that
     the file says were broken and that the model classifies correctly. ties: images where two classes are so close that
-    rounding decides; they count as the file has them. problems: a sentence for each thing that is not as the record
-    says, none where all is.
+    rounding decides; they count as the file has them. misjudged: images whose decision, clean or attacked, is another,
+    besides those. problems: a sentence for each thing that is not as the record says, none where all is.
     """
 
     images: int
@@ -39,6 +39,7 @@ class VerifyReport:
     farthest: float
     not_fooling: int
     ties: int
+    misjudged: int
     problems: tuple[str, ...] = ()
 
     @property
@@ -71,6 +72,7 @@ def verify_attack(run_folder: Path, dataset: Dataset, file: Path) -> VerifyRepor
         farthest=float(record.threat.distance(saved.images, clean).max()),
         not_fooling=int((claimed & stands).sum()),
         ties=int((early_ties | late_ties).sum()),
+        misjudged=int((((before != saved.clean_decisions) | (after != saved.decisions)) & ~(claimed & stands)).sum()),
     )
     same_images = torch.equal(saved.indices, evenly_spaced(len(dataset.test), record.images))
     return replace(report, problems=tuple(_problems(report, record, same_images, fingerprint(run_folder))))
@@ -109,6 +111,14 @@ def _problems(report: VerifyReport, record: RobustRecord, same_images: bool, wei
         )
     if report.not_fooling:
         yield f"{report.not_fooling} images that the file counts as broken are classified correctly"
+    if report.misjudged:
+        yield f"{report.misjudged} of {report.images} images have another decision than the file says"
+    for column in record.columns:
+        if not record.headline.count <= column.standing.count <= record.clean.count:
+            yield (
+                f"the record contradicts itself: {column.name} has {column.standing.count} standing, not between "
+                f"its headline, {record.headline.count}, and its {record.clean.count} right when clean"
+            )
     for name, found, expected in (
         ("are right when clean", report.clean, record.clean),
         ("stand", report.standing, record.headline),

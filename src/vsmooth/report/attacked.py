@@ -47,15 +47,21 @@ def attacked_runs(comparison: Comparison, records: Mapping[str, tuple[Path, Robu
 def attacked_questions(comparison: Comparison) -> tuple[tuple[AttackedRun, ...], ...]:
     """What `vsmooth attack` left: the runs of each threat model and number of images, which alone can be compared.
 
-    Of several evaluations of one run, attacks and seeds apart, the one with the lowest headline counts.
+    Of several evaluations of one run, attacks and seeds apart, the one with most columns counts, of those one with a
+    sanity block, then the one with the lowest headline.
     """
     questions: dict[tuple[str, float, int], dict[str, tuple[Path, RobustRecord]]] = {}
     for run in comparison.runs:
         for folder, record in robust_records(Path(comparison.directory, run.folder)).items():
             known = questions.setdefault((record.threat.norm, record.threat.epsilon, record.images), {})
-            if run.folder not in known or record.headline.count < known[run.folder][1].headline.count:
+            if run.folder not in known or _weight(record) > _weight(known[run.folder][1]):
                 known[run.folder] = folder, record
     return tuple(attacked_runs(comparison, questions[question]) for question in sorted(questions))
+
+
+def _weight(record: RobustRecord) -> tuple[int, bool, int]:
+    """How much an evaluation says, against others of the same run and question."""
+    return len(record.columns), record.sanity is not None, -record.headline.count
 
 
 def threat_words(record: RobustRecord) -> str:

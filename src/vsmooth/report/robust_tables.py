@@ -97,7 +97,8 @@ def _notes(runs: Sequence[AttackedRun], names: Sequence[str]) -> Iterable[str]:
     if any(found.on == "standing" for found in columns):
         before = "above it" if len(runs) <= MOST_SIDE_BY_SIDE else "to its left"
         yield f"{DAGGER} attacked only what stood everything {before}: the worst case so far, no number of its own."
-    yield f"{STAR} {HEADLINE}: images that stood all attacks, the number to quote. A stronger attack can only lower it."
+    quoted = "what these attacks leave" if any(map(_left_out, records)) else "the number to quote"
+    yield f"{STAR} {HEADLINE}: images that stood all attacks, {quoted}. A stronger attack can only lower it."
     if any(None in map(record.column, names) for record in records):
         yield f"{MISSING}: not attacked this way, or without virtual classes the same as another row."
     yield from _provenance(runs)
@@ -123,11 +124,19 @@ def _remarks(record: RobustRecord) -> Iterable[str]:
         yield f"AutoAttack: the official code, pyautoattack {record.autoattack_version}."
     else:
         yield "Without AutoAttack the headline is weaker evidence than the field expects."
+    if missing := _left_out(record):
+        yield f"Left out: {', '.join(missing)}. This headline is not one to quote."
     if record.transfer_from:
         yield f"Transfer: from {record.transfer_from}."
     if record.precision == "bf16":
         yield "Attacks were made in bf16 first; what stood was attacked again in fp32 before it counted."
     yield from record.notes
+
+
+def _left_out(record: RobustRecord) -> list[str]:
+    """Columns without which a headline is weaker than the same headline elsewhere."""
+    needed = ["AA real", "Multi-target PGD", *(["AA+ all", "Lambda sweep"] if record.num_virtual else [])]
+    return [name for name in needed if record.column(name) is None]
 
 
 def sanity_table(runs: Sequence[AttackedRun]) -> Table | None:
