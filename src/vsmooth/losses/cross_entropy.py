@@ -10,7 +10,7 @@ so the (N, K + V) target is never built.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -70,16 +70,29 @@ def smoothed_cross_entropy(
     Source: the paper (AAAI 2025), Eq. 4.
     """
     _check_options(scheme, num_classes, reduction, weight)
-    if not isinstance(logits, Tensor) or not isinstance(targets, Tensor):
-        kinds = f"{type(logits).__name__} and {type(targets).__name__}"
-        raise ValueError(f"logits and targets must be tensors, got {kinds}")
+    return _loss(logits, targets, scheme, num_classes, weight, ignore_index, reduction)
+
+
+def _loss(
+    logits: Tensor,
+    targets: Tensor,
+    scheme: LabelScheme,
+    num_classes: int,
+    weight: Tensor | None,
+    ignore_index: int,
+    reduction: Reduction,
+) -> Tensor:
+    """:func:`smoothed_cross_entropy` after a first check of the options, which costs what the loss of few classes does."""
     if weight is None:
         loss = table_loss(logits, targets, scheme, num_classes, ignore_index, reduction)
         if loss is not None:
             return loss
+    _check_options(scheme, num_classes, reduction, weight)  # attributes of a module may have changed since it was made
+    if not isinstance(logits, Tensor) or not isinstance(targets, Tensor):
+        kinds = f"{type(logits).__name__} and {type(targets).__name__}"
+        raise ValueError(f"logits and targets must be tensors, got {kinds}")
     if logits.ndim == 1:
-        options: dict[str, Any] = {"weight": weight, "ignore_index": ignore_index, "reduction": reduction}
-        one = smoothed_cross_entropy(logits[None], targets[None], scheme, num_classes, **options)
+        one = _loss(logits[None], targets[None], scheme, num_classes, weight, ignore_index, reduction)
         return one.squeeze(0) if reduction == "none" else one
     _check_shapes(logits, targets, num_classes)
     members = scheme.smoothing_slice(num_classes, logits.shape[1])
@@ -136,20 +149,8 @@ class SmoothedCrossEntropy(nn.Module):
         self.register_buffer("weight", weight)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        # With few classes the checks of the options, done once above, would cost as much as the arithmetic.
-        if self._buffers["weight"] is None:
-            loss = table_loss(logits, targets, self.scheme, self.num_classes, self.ignore_index, self.reduction)
-            if loss is not None:
-                return loss
-        return smoothed_cross_entropy(
-            logits,
-            targets,
-            self.scheme,
-            self.num_classes,
-            weight=self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-        )
+        weight = self._buffers["weight"]  # what self.weight finds, after a search that a small loss feels
+        return _loss(logits, targets, self.scheme, self.num_classes, weight, self.ignore_index, self.reduction)
 
     def extra_repr(self) -> str:
         return f"{self.scheme}, num_classes={self.num_classes}, reduction={self.reduction!r}"

@@ -63,7 +63,7 @@ def _label_table(
     few = num_classes <= _MOST_CLASSES and 0 < rows * width <= _MOST_LOGITS
     if not few or dtype not in (torch.float32, torch.float64):
         return None
-    if reduction == "none" or 0 <= ignore_index < num_classes:
+    if reduction not in ("mean", "sum") or 0 <= ignore_index < num_classes:
         return None
     table = torch.zeros(num_classes, width, dtype=dtype, device="cpu")
     table.fill_diagonal_(1 - scheme.alpha)
