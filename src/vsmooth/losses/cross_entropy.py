@@ -82,7 +82,7 @@ def _loss(
     ignore_index: int,
     reduction: Reduction,
 ) -> Tensor:
-    """:func:`smoothed_cross_entropy` after a first check of the options, which costs what the loss of few classes does."""
+    """:func:`smoothed_cross_entropy` after its check of the options, which costs as much as a loss of few classes."""
     if weight is None:
         loss = table_loss(logits, targets, scheme, num_classes, ignore_index, reduction)
         if loss is not None:
