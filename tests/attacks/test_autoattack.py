@@ -73,7 +73,8 @@ def test_equal_to_the_official_standard_evaluation() -> None:
     official.square.n_queries, official.fab.n_iter = 200, 20
     theirs, decisions = official.run_standard_evaluation(images, labels, batch_size=BATCH)
     ce, targeted, fab, square = standard_autoattack(CLASSES)
-    members = (ce, targeted, replace(fab, steps=20), replace(square, queries=200))
+    last = [replace(member, keep="last") for member in (ce, targeted)]
+    members = (*last, replace(fab, steps=20), replace(square, queries=200))
     threat = ThreatModel(epsilon=epsilon)
     ours, stands, left = cascade(members, plain(network), images, labels, threat, seed=3)
     assert torch.equal(stands, decisions == labels)
@@ -92,11 +93,69 @@ def test_equal_to_an_official_member_by_itself(member: str, norm: str) -> None:
     official.square.n_queries, official.fab.n_iter, official.apgd.n_restarts = 200, 20, 2
     theirs, decisions = official.run_standard_evaluation(images, labels, batch_size=BATCH)
     restarts = official.apgd.n_restarts if member == "apgd-dlr" else 1
-    ours = AutoAttackMember(member, steps=20 if member == "fab-t" else 100, queries=200, restarts=restarts)
+    steps = 20 if member == "fab-t" else 100
+    ours = AutoAttackMember(member, steps=steps, queries=200, restarts=restarts, keep="last")
     found, stands, left = cascade((ours,), plain(network), images, labels, ThreatModel(norm.lower(), epsilon), seed=3)
     assert torch.equal(stands, decisions == labels)
     torch.testing.assert_close(found, theirs, atol=1e-6, rtol=0)
     assert plain(network).right(images, labels).sum() > left[0] > 0
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("member", ["apgd-ce", "apgd-dlr", "apgd-t"])
+def test_fooled_images_leave_and_the_others_are_as_in_the_package(member: str, norm: str) -> None:
+    network, images, labels = trained()
+    threat = ThreatModel(norm, 0.12 if norm == "linf" else 1.2)
+    computed = {"last": 0, "best": 0}
+    found: dict[str, Tensor] = {}
+    for keep in computed:
+
+        def craft(batch: Tensor, keep: str = keep) -> Tensor:
+            computed[keep] += len(batch)
+            return network(batch)
+
+        target = Target(CLASSES, craft, network)
+        attacked = AutoAttackMember(member, targets=3, restarts=2, keep=keep)(target, images, labels, threat, seed=3)
+        found[keep] = torch.where(attacked.fooled[:, None, None, None], torch.nan, attacked.images)
+        assert torch.equal(attacked.fooled, network(attacked.images).argmax(1) != labels)
+        assert threat.contains(attacked.images, images).all()
+    torch.testing.assert_close(found["best"], found["last"], atol=1e-6, rtol=0, equal_nan=True)
+    assert 0 < found["best"].isnan().flatten(1).all(1).sum() < len(images)
+    assert computed["best"] < 0.8 * computed["last"]
+
+
+def test_an_image_that_only_the_crafting_network_takes_for_fooled_goes_on() -> None:
+    network, images, labels = trained()
+    right = plain(network).right(images, labels)
+    images, labels, threat = images[right], labels[right], ThreatModel(epsilon=0.12)
+
+    def pessimist(batch: Tensor) -> Tensor:
+        """Gives the label too little, so that it is wrong a few steps before the network that decides."""
+        rows = (batch[:, None] - images).abs().amax((2, 3, 4)).argmin(1)
+        return network(batch) - 0.5 * F.one_hot(labels[rows], CLASSES)
+
+    attack = AutoAttackMember("apgd-ce")
+    sound = attack(plain(network), images, labels, threat)
+    misled = attack(Target(CLASSES, pessimist, network), images, labels, threat)
+    # Those that it takes for wrong when clean are not attacked by the package.
+    attacked = pessimist(images).argmax(1) == labels
+    assert 0 < (sound.fooled & attacked).sum() < attacked.sum()
+    assert torch.equal(misled.fooled & attacked, sound.fooled & attacked)
+
+
+def test_with_gradients_averaged_no_image_leaves() -> None:
+    network, images, labels = trained()
+    batches: list[int] = []
+
+    def craft(batch: Tensor) -> Tensor:
+        batches.append(len(batch))
+        return network(batch)
+
+    right = plain(network).right(images, labels)
+    member = AutoAttackMember("apgd-ce", steps=5, eot=2)
+    attacked = member(Target(CLASSES, craft, network), images[right], labels[right], ThreatModel(epsilon=0.3))
+    assert attacked.fooled.any()
+    assert set(batches[1:]) == {int(right.sum())}
 
 
 def test_equal_to_the_official_rand_version() -> None:
@@ -281,6 +340,8 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bad_settings_are_named() -> None:
+    with pytest.raises(ValueError, match="keep must be one of last, best, got 'first'"):
+        AutoAttackMember("apgd-ce", keep="first")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"member must be one of apgd-ce, .*, got 'fab'"):
         AutoAttackMember("fab")
     for name in ("targets", "steps", "queries", "restarts", "eot"):

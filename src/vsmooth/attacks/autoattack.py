@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from vsmooth.attacks.base import Attack
-from vsmooth.attacks.climb import check_count, input_gradient
+from vsmooth.attacks.climb import Keep, check_count, input_gradient
 from vsmooth.attacks.objectives import Aim
+from vsmooth.attacks.retire import stop_where_fooled
 from vsmooth.attacks.target import Logits, Target
 from vsmooth.attacks.threat import ThreatModel
 from vsmooth.losses import dlr, margin
@@ -37,7 +38,10 @@ class AutoAttackMember(Attack):
     """One member of AutoAttack on one batch, as `run_standard_evaluation` of the package calls it.
 
     targets: wrong classes tried by APGD-T and FAB-T, the most likely first. steps: of APGD and FAB. queries: of Square.
-    eot: gradients averaged in each step of APGD, for randomised models.
+    eot: gradients averaged in each step of APGD, for randomised models. keep: of APGD, as :class:`Climb` has it: "best"
+        computes no further with an image that `decide` confirms to be fooled, "last" goes on with it to the last step,
+        as the package does. The verdicts are the same but for images whose real decision turns back on the way, which
+        count as fooled with "best". With eot > 1 it is always "last".
 
     The seed is set anew for each call, as in the package: batches of the same images give the same result. The random
     state of the caller is kept.
@@ -54,12 +58,15 @@ class AutoAttackMember(Attack):
     queries: int = 5000
     restarts: int = 1
     eot: int = 1
+    keep: Keep = "best"
 
     def __post_init__(self) -> None:
         if self.member not in get_args(Member):
             raise ValueError(f"member must be one of {', '.join(get_args(Member))}, got {self.member!r}")
         for name in ("targets", "steps", "queries", "restarts", "eot"):
             check_count(getattr(self, name), name)
+        if self.keep not in get_args(Keep):
+            raise ValueError(f"keep must be one of {', '.join(get_args(Keep))}, got {self.keep!r}")
 
     @property
     def name(self) -> str:
@@ -76,6 +83,8 @@ class AutoAttackMember(Attack):
         with torch.random.fork_rng(devices), torch.no_grad():
             self._check_outputs(logits(images[:1]).shape[1])
             attack = self._official(logits, threat, generator.initial_seed(), images.device)
+            if self.keep == "best" and self.eot == 1 and self.member.startswith("apgd"):
+                stop_where_fooled(attack, target)
             found: Tensor = attack.perturb(images.contiguous(), labels)
         return found
 

@@ -54,7 +54,7 @@ class Climb:
         for step in range(self.steps):
             gradient, logits = input_gradient(target.craft, moving.aim, moving.images)
             if self.keep == "best":
-                fooled = moving.fooled(target, logits)
+                fooled = target.fooled(logits, moving.images, moving.labels)
                 if fooled.any():
                     found = found.index_copy(0, moving.rows[fooled], moving.images[fooled])
                     moving, gradient = moving.only(~fooled), gradient[~fooled]
@@ -126,13 +126,6 @@ class _Moving:
         velocity = None if self.velocity is None else self.velocity[kept]
         rows, images, origin, labels = (v[kept] for v in (self.rows, self.images, self.origin, self.labels))
         return _Moving(rows, images, origin, labels, self.aim.rows(kept), velocity)
-
-    def fooled(self, target: Target, logits: Tensor) -> Tensor:
-        """(n,) bool: wrong by the logits of ``craft``, and confirmed."""
-        claimed = target.real(logits).argmax(1) != self.labels
-        if not claimed.any():
-            return claimed
-        return claimed.index_put((claimed,), ~target.right(self.images[claimed], self.labels[claimed]))
 
 
 def _normalised(gradient: Tensor) -> Tensor:

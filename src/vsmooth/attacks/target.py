@@ -50,6 +50,13 @@ class Target:
             raise ValueError(f"decide must give the K real logits {wanted}, got {tuple(logits.shape)}")
         return (logits.argmax(1) == labels) & ~logits.isnan().any(1)
 
+    def fooled(self, logits: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+        """(N,) bool: wrong by the logits that ``craft`` gave for the images, and ``decide`` confirms it."""
+        claimed = self.real(logits).argmax(1) != labels
+        if not claimed.any():
+            return claimed
+        return claimed.index_put((claimed,), ~self.right(images[claimed], labels[claimed]))
+
     def real(self, logits: Tensor) -> Tensor:
         """The K real ones of logits that ``craft`` gave. ValueError if there are fewer."""
         if logits.ndim != 2 or logits.shape[1] < self.num_classes:

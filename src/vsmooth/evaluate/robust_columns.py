@@ -86,7 +86,7 @@ def _table(
     view: View, num_classes: int, num_virtual: int, threat: ThreatModel, budget: Budget, families: Sequence[Family]
 ) -> list[tuple[str, tuple[Attack, ...]]]:
     step = budget.step_size if budget.step_size is not None or not threat.epsilon else threat.epsilon / 4
-    pgd = PGD("ce", steps=budget.steps, step_size=step, random_start=budget.random_start)
+    pgd = PGD("ce", steps=budget.steps, step_size=step, random_start=budget.random_start, keep="best")
     found: list[tuple[str, tuple[Attack, ...]]] = []
     if "pgd" in families:
         found.append((f"PGD-{budget.steps}", (pgd,)))
