@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import re
-import shutil
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from cli_builders import squeezed
 from safetensors.torch import load_file, save_file
 
 from vsmooth.cli import attack as verb
 from vsmooth.cli import main
 from vsmooth.cli.attack import parse_epsilon
+from vsmooth.data import load_dataset
 from vsmooth.experiments.attack_options import AttackOptions
+from vsmooth.experiments.attack_run import attack_run
 from vsmooth.experiments.robust_record import read_robust
+from vsmooth.experiments.run import read_spec
 
-# The quarter tells the class: with mirrored and shifted images there would be nothing to learn.
-TINY = ["--epochs", "4", "--batch-size", "36", "--precision", "fp32", "--no-flip", "--crop-padding", "0"]
 QUICK = ["--attacks", "pgd", "cw", "multi-target", "--no-sanity", "--images", "40"]
-
-
-@pytest.fixture(scope="module")
-def trained(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("trained")
-    assert main(["compare", "--labels", "one-hot", "vs:0.3", "--data", str(toy_folder), "--out", str(out), *TINY]) == 0
-    return out
-
-
-@pytest.fixture
-def runs(trained: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(trained, tmp_path / "runs")
 
 
 @pytest.fixture
@@ -39,10 +28,6 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """AutoAttack and the sanity block with a few steps, which the command line does not offer."""
     monkeypatch.setattr(verb, "Budget", partial(verb.Budget, apgd_steps=2, queries=5, own_steps=2))
     monkeypatch.setattr(verb, "AttackOptions", partial(AttackOptions, sanity_steps=(2, 4)))
-
-
-def squeezed(text: str) -> str:
-    return " ".join(re.sub(r"[│┃]", " ", text).split())
 
 
 def test_two_runs_give_one_table_and_a_page(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,6 +148,8 @@ def test_epsilon_is_a_number_or_a_fraction(text: str, value: float) -> None:
         (["--norm", "l2", "--epsilon", "128"], r"epsilon 128 is more than the l2 distance .* did you mean 128/255\?"),
         (["--images", "0"], r"images must be at least 1, got 0"),
         (["--batch-size", "0"], r"batch_size must be at least 1, got 0"),
+        (["--step-size", "0"], r"step_size must be positive, or None for epsilon / 4, got 0.0"),
+        (["--step-size=-0.1"], r"step_size must be positive, or None for epsilon / 4, got -0.1"),
         (["--restarts", "0"], r"restarts must be at least 1, got 0"),
         (["--sanity-images", "0"], r"--sanity-images must be at least 1, got 0; --no-sanity leaves it out"),
         (["--attacks", "transfer"], r"give --transfer-from RUN"),
@@ -200,3 +187,38 @@ def test_images_of_another_file_are_refused(runs: Path, tmp_path: Path, capsys: 
     save_file({"images": torch.zeros(2, 1, 8, 8)}, tmp_path / "other.safetensors")
     assert main(["attack", str(run), "--verify", str(tmp_path / "other.safetensors")]) == 2
     assert "has no array 'indices'" in capsys.readouterr().err
+
+
+def test_a_run_without_virtual_classes_does_not_stop_the_others(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["attack", str(runs), "--attacks", "lambda-sweep", "--no-sanity", "--images", "12"]) == 0
+    text = squeezed(capsys.readouterr().out)
+    assert "one-hot, seed 0: left out, it has no virtual classes for lambda-sweep" in text
+    assert "Lambda sweep" in text
+    assert [len(read_robust(folder)) for folder in sorted(runs.glob("*-seed0-*"))] == [0, 1]
+
+
+def test_nothing_is_transferred_from_a_run_to_itself(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (source,) = runs.glob("vs-*")
+    options = ["--transfer-from", str(source), "--no-sanity", "--images", "12"]
+    assert main(["attack", str(runs), "--attacks", "pgd", "transfer", *options]) == 0
+    assert "VS 0.3, seed 0: images are transferred from this run, not to it" in squeezed(capsys.readouterr().out)
+    (plain,), (virtual,) = (read_robust(folder) for folder in sorted(runs.glob("*-seed0-*")))
+    assert plain.column("Transfer") is not None
+    assert virtual.column("Transfer") is None
+    assert virtual.transfer_from == ""
+    assert main(["attack", str(source), "--attacks", "transfer", *options]) == 2
+    assert "nothing is left to attack with: transfer does not apply to these runs" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="is the very network that is attacked: transfer from another run"):
+        attack_run(source, load_dataset(read_spec(source).data), AttackOptions(images=12, transfer_from=source))
+
+
+def test_judging_again_asks_no_epsilon(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run,) = runs.glob("one-hot-*")
+    assert main(["attack", str(run), *QUICK]) == 0
+    (file,) = run.glob("attack/*/adversarial.safetensors")
+    assert file.stat().st_mode == (run / "spec.json").stat().st_mode
+    capsys.readouterr()
+    assert main(["attack", str(run), "--verify", str(file), "--epsilon", "0/0"]) == 0
+    assert "as the record says" in capsys.readouterr().out

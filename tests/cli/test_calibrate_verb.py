@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from cli_builders import TINY, squeezed
 
 from vsmooth.cli import main
 from vsmooth.evaluate import Predictions
 from vsmooth.experiments.export import load_calibrated
 
-# The quarter tells the class: with mirrored and shifted images there would be nothing to learn.
-TINY = ["--epochs", "4", "--batch-size", "36", "--precision", "fp32", "--no-flip", "--crop-padding", "0"]
 FEW = ["--resamples", "40"]
 
 
@@ -28,15 +27,6 @@ def trained(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = ["--labels", *labels, "--validation-fraction", "0.3", "--out", str(out), *TINY]
     assert main(["compare", "--data", str(toy_folder), *options]) == 0
     return out
-
-
-@pytest.fixture
-def runs(trained: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(trained, tmp_path / "grid")
-
-
-def squeezed(text: str) -> str:
-    return " ".join(re.sub(r"[│┃]", " ", text).split())
 
 
 def test_a_grid_gives_tables_figures_and_records(

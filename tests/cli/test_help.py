@@ -6,6 +6,7 @@ import shlex
 
 import pytest
 import tyro
+from cli_builders import squeezed
 
 from vsmooth.cli import main
 from vsmooth.cli.analysis_options import Attack, Calibrate, Inspect
@@ -20,11 +21,6 @@ def help_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         main([*words, "--help"])
     assert stopped.value.code == 0
     return capsys.readouterr().out
-
-
-def squeezed(text: str) -> str:
-    """Without the frames and breaks of a narrow terminal."""
-    return " ".join(text.replace("│", " ").split())
 
 
 def test_help_lists_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:

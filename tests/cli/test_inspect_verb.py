@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cli_builders import squeezed
 
 from vsmooth.cli import main
 
-TINY = ["--epochs", "1", "--batch-size", "36", "--precision", "fp32"]
 FEW = ["--resamples", "40", "--samples", "2"]
-
-
-@pytest.fixture(scope="module")
-def trained(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("trained")
-    assert main(["compare", "--labels", "one-hot", "vs:0.3", "--data", str(toy_folder), "--out", str(out), *TINY]) == 0
-    return out
-
-
-@pytest.fixture
-def runs(trained: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(trained, tmp_path / "runs")
-
-
-def squeezed(text: str) -> str:
-    return " ".join(re.sub(r"[│┃]", " ", text).split())
 
 
 def test_everything(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from cli_builders import squeezed
 from PIL import Image
 
 from vsmooth.cli import main
@@ -27,10 +28,6 @@ def like_cifar(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels.numpy()).save(path)
     return folder
-
-
-def squeezed(text: str) -> str:
-    return " ".join(text.replace("│", " ").split())
 
 
 def test_list_has_every_recipe_with_its_numbers(capsys: pytest.CaptureFixture[str]) -> None:

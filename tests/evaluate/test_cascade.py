@@ -10,7 +10,7 @@ import torch
 from robust_builders import THREAT, Scripted, numbered_images, one_pixel_model, scripted
 from scipy.stats import norm
 
-from vsmooth.evaluate import Column, FolderParts, Parts, RobustResult, Standing, evaluate_robust
+from vsmooth.evaluate import Column, FolderParts, Parts, RobustResult, Sharing, Standing, evaluate_robust
 
 IMAGES, LABELS = numbered_images(23, wrong=(4, 20))
 
@@ -70,8 +70,8 @@ def test_processes_share_the_work(processes: int, tmp_path: Path) -> None:
 
     def work(rank: int) -> None:
         found[rank] = _evaluate(
-            own[rank], FolderParts(tmp_path), rank=rank, world_size=processes,
-            barrier=lambda: barrier.wait(20) and None, on_progress=lambda *news: told[rank].append(news),
+            own[rank], FolderParts(tmp_path), sharing=Sharing(rank, processes, lambda: barrier.wait(20) and None),
+            on_progress=lambda *news: told[rank].append(news),
         )
 
     threads = [threading.Thread(target=work, args=(rank,)) for rank in range(processes)]
@@ -103,13 +103,13 @@ def test_a_damaged_part_is_made_again(tmp_path: Path) -> None:
 
 def test_mistakes_of_several_processes(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="2 processes share what they find in parts: pass parts"):
-        _evaluate(_columns(), world_size=2, barrier=lambda: None)
+        _evaluate(_columns(), sharing=Sharing(0, 2, lambda: None))
     with pytest.raises(ValueError, match="2 processes need a barrier"):
-        _evaluate(_columns(), FolderParts(tmp_path), world_size=2)
+        Sharing(0, 2)
     with pytest.raises(ValueError, match=r"rank must be in 0\.\.1, got 2"):
-        _evaluate(_columns(), FolderParts(tmp_path), rank=2, world_size=2, barrier=lambda: None)
+        Sharing(2, 2, lambda: None)
     with pytest.raises(ValueError, match="batch 1 of the attack 'clean' is missing: the processes must"):
-        _evaluate(_columns(), FolderParts(tmp_path), world_size=2, barrier=lambda: None)
+        _evaluate(_columns(), FolderParts(tmp_path), sharing=Sharing(0, 2, lambda: None))
 
 
 @pytest.mark.parametrize(("count", "images"), [(0, 10), (10, 10), (50, 100), (263, 500)])

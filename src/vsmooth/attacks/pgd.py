@@ -44,10 +44,11 @@ class PGD(Attack):
 
     @property
     def name(self) -> str:
-        """PGD-20; CW-20 on the margin; x5 for five restarts."""
+        """PGD-20; CW-20 on the margin; PGD-20 momentum for another rule; x5 for five restarts."""
         other = isinstance(self.objective, AdaptiveMargin)
         kind = "adaptive" if other else {"ce": "PGD", "margin": "CW"}.get(str(self.objective), f"PGD-{self.objective}")
-        return f"{kind}-{self.steps}" + (f" x{self.restarts}" if self.restarts > 1 else "")
+        rule = "" if self.rule == "constant" else f" {self.rule}"
+        return f"{kind}-{self.steps}{rule}" + (f" x{self.restarts}" if self.restarts > 1 else "")
 
     def _climb(self) -> Climb:
         return Climb(self.steps, self.step_size, self.rule, self.keep)

@@ -37,8 +37,8 @@ class ThreatModel:
             raise ValueError(f"norm must be 'linf' or 'l2', got {self.norm!r}")
         if not -math.inf < self.low < self.high < math.inf:
             raise ValueError(f"bounds must be finite and low < high, got {self.low} and {self.high}")
-        if not 0 <= self.epsilon < math.inf:
-            raise ValueError(f"epsilon must be 0 or a positive number, got {self.epsilon}")
+        if not isinstance(self.epsilon, int | float) or not 0 <= self.epsilon < math.inf:
+            raise ValueError(f"epsilon must be 0 or a positive number, got {self.epsilon!r}")
         self._check_length(self.epsilon, "epsilon", self.high - self.low if self.norm == "linf" else math.inf)
 
     def check_fits(self, images: Tensor, step_size: float | None = None) -> None:

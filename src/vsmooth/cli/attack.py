@@ -18,16 +18,18 @@ from torch import Tensor
 
 from vsmooth.attacks.threat import ThreatModel
 from vsmooth.cli.analysis_options import Attack
-from vsmooth.cli.display import say
+from vsmooth.cli.display import SECONDS_BETWEEN_LINES, say
 from vsmooth.cli.output import Output, show_table
 from vsmooth.data import Dataset
 from vsmooth.evaluate.robust import OnProgress
-from vsmooth.evaluate.robust_columns import Budget
+from vsmooth.evaluate.robust_columns import NEED_VIRTUAL, Budget
 from vsmooth.experiments.attack_options import AttackOptions
-from vsmooth.experiments.attack_run import attack_run, fingerprint, load_test_images
+from vsmooth.experiments.attack_run import attack_run, evaluation_folder, load_test_images, transfers_from_itself
 from vsmooth.experiments.gradient_maps import spread_over_classes
 from vsmooth.experiments.record import Comparison
-from vsmooth.experiments.robust_record import ADVERSARIAL_FILE, ATTACK_FOLDER, Adversarial, RobustRecord
+from vsmooth.experiments.results import num_virtual_of
+from vsmooth.experiments.robust_record import ADVERSARIAL_FILE, Adversarial, RobustRecord
+from vsmooth.experiments.run import read_spec
 from vsmooth.experiments.verify_attack import verify_attack
 from vsmooth.report.attacked import (
     STILL_RIGHT,
@@ -59,13 +61,10 @@ if TYPE_CHECKING:
 
 _WIDE = 4  # surfaces side by side in one figure
 _EXAMPLES = 8  # images of the grid
-_SECONDS_BETWEEN_LINES = 60.0  # of a log file
 
 
 def attack_options(command: Attack) -> AttackOptions:
-    """What is asked of every run, before anything is loaded; ``ValueError`` for values that cannot be."""
-    if not command.runs:
-        raise ValueError("name a run folder or the --out of a comparison: vsmooth attack RUN")
+    """What is asked of every run; ``ValueError`` for values that cannot be."""
     if command.sanity_images < 1:
         raise ValueError(f"--sanity-images must be at least 1, got {command.sanity_images}; --no-sanity leaves it out")
     return AttackOptions(
@@ -103,10 +102,15 @@ def attack(command: Attack, options: AttackOptions, comparison: Comparison, data
     options = _within(options, len(dataset.test))
     records = {}
     for run in comparison.runs:
-        name = f"{run.name}, seed {run.seed}"
+        name, folder = f"{run.name}, seed {run.seed}", Path(run.folder)
+        own = _applicable(name, folder, dataset, options, console)
+        if own is None:
+            continue
         with _progress(console, name) as advance:
-            record = _attack_one(name, Path(run.folder), dataset, options, advance)
-        records[run.folder] = _folder_of(Path(run.folder), options, record), record
+            record = _attack_one(name, folder, dataset, own, advance)
+        records[run.folder] = evaluation_folder(folder, dataset, own), record
+    if not records:
+        raise ValueError(f"nothing is left to attack with: {', '.join(options.families)} does not apply to these runs")
     if console.quiet:  # of several processes only one tells and draws
         return
     runs = attacked_runs(comparison, records)
@@ -148,6 +152,21 @@ def _within(options: AttackOptions, total: int) -> AttackOptions:
     return options if options.images is None or options.images < total else replace(options, images=None)
 
 
+def _applicable(
+    name: str, folder: Path, dataset: Dataset, options: AttackOptions, console: Console
+) -> AttackOptions | None:
+    """The options without a transfer from the run to itself; None where nothing is left for it. Both are said."""
+    own: AttackOptions | None = options
+    if transfers_from_itself(folder, options):
+        own = options.without_transfer()
+        say(console, f"{name}: images are transferred from this run, not to it", style="yellow")
+    virtual = num_virtual_of(read_spec(folder), dataset.num_classes)
+    if own is not None and not virtual and NEED_VIRTUAL.issuperset(own.families):
+        say(console, f"{name}: left out, it has no virtual classes for {', '.join(own.families)}", style="yellow")
+        return None
+    return own
+
+
 def _attack_one(name: str, folder: Path, dataset: Dataset, options: AttackOptions, advance: OnProgress) -> RobustRecord:
     try:
         return attack_run(folder, dataset, options, advance)
@@ -157,11 +176,6 @@ def _attack_one(name: str, folder: Path, dataset: Dataset, options: AttackOption
         raise KeyboardInterrupt(
             "stopped; finished batches are kept, and the same command goes on with the one that was cut off"
         ) from None
-
-
-def _folder_of(folder: Path, options: AttackOptions, record: RobustRecord) -> Path:
-    source = "" if options.transfer_from is None else fingerprint(options.transfer_from)
-    return folder / ATTACK_FOLDER / options.folder(record.images, record.weights, source)
 
 
 @contextmanager
@@ -181,7 +195,7 @@ def _progress(console: Console, name: str) -> Iterator[OnProgress]:
                 progress.reset(task, description=what, total=total, standing=standing)
                 shown = what
             progress.update(task, completed=done, total=total, standing=standing)
-            if not console.is_terminal and time.monotonic() - line_at >= _SECONDS_BETWEEN_LINES:
+            if not console.is_terminal and time.monotonic() - line_at >= SECONDS_BETWEEN_LINES:
                 line_at = time.monotonic()
                 say(console, f"{what}: {done:,} of {total:,} images, {standing:,} still stand")
 
@@ -223,6 +237,7 @@ def _grid(saved: Adversarial, dataset: Dataset) -> Figure:
 def _say_images(command: Attack, runs: Sequence[AttackedRun], console: Console) -> None:
     say(console, "\nAdversarial images, and the command that judges them again:")
     data = [] if command.data is None else ["--data", command.data]
+    data += ["--skip-broken"] if command.skip_broken else []
     for run in runs:
         file = run.folder / ADVERSARIAL_FILE
         words = ["vsmooth", "attack", str(run.folder.parent.parent), "--verify", str(file), *data]

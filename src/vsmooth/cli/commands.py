@@ -185,13 +185,14 @@ def _inspect(command: Inspect, console: Console) -> None:
 def _attack(command: Attack, console: Console) -> None:
     from vsmooth.cli.attack import attack, attack_options, verify
 
-    options = attack_options(command)
+    if not command.runs:
+        raise ValueError("name a run folder or the --out of a comparison: vsmooth attack RUN")
     comparison = gather_runs(command.runs)
-    dataset = _load_of(command, comparison, console)
-    if command.verify is None:
-        attack(command, options, comparison, dataset, console)
-    else:
-        verify(command.verify, comparison, dataset, console)
+    if command.verify is not None:
+        verify(command.verify, comparison, _load_of(command, comparison, console), console)
+        return
+    options = attack_options(command)  # mistakes in it are told before images are loaded
+    attack(command, options, comparison, _load_of(command, comparison, console), console)
 
 
 def _load_of(command: Calibrate | Inspect | Attack, comparison: Comparison, console: Console) -> Dataset:

@@ -15,7 +15,7 @@ from vsmooth.experiments.spec import RunSpec
 from vsmooth.train import EpochLog
 
 # A log file gets a line a minute, a terminal a moving bar.
-_SECONDS_BETWEEN_LINES = 60.0
+SECONDS_BETWEEN_LINES = 60.0
 
 
 def say(console: Console, text: str, style: str | None = None) -> None:
@@ -75,7 +75,7 @@ class Display(CompareListener):
         )
         self.progress.update(self.steps, note=note)
         last = log.epoch == self.epochs
-        if not self.console.is_terminal and (last or time.monotonic() - self._line_at >= _SECONDS_BETWEEN_LINES):
+        if not self.console.is_terminal and (last or time.monotonic() - self._line_at >= SECONDS_BETWEEN_LINES):
             self._line_at = time.monotonic()
             say(self.console, f"{self.name}: {note}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vsmooth.evaluate.cascade import Column
+from vsmooth.evaluate.cascade import Column, Sharing
 from vsmooth.evaluate.clean import CleanMetrics, evaluate_clean
 from vsmooth.evaluate.corrupted import CorruptedMetrics, evaluate_corrupted
 from vsmooth.evaluate.features import Features, collect
@@ -30,6 +30,7 @@ __all__ = [
     "Predictions",
     "RobustResult",
     "SanityReport",
+    "Sharing",
     "SimilarityMetrics",
     "Standing",
     "Targets",

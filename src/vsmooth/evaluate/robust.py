@@ -68,9 +68,7 @@ def evaluate_robust(
     precision: Precision = "fp32",
     targets: Targets | None = None,
     parts: Parts | None = None,
-    rank: int = 0,
-    world_size: int = 1,
-    barrier: Callable[[], None] | None = None,
+    sharing: Sharing | None = None,
     on_progress: OnProgress | None = None,
 ) -> RobustResult:
     """Attack `model` with every column and judge each image by the worst.
@@ -79,19 +77,22 @@ def evaluate_robust(
     result does not depend on how often the evaluation was interrupted or on how many processes share it; it does
     depend on `batch_size`. precision: "bf16" crafts in bfloat16 first; what stands a column is attacked again by all of
     it in fp32 before it counts. targets: of this model, where they were built before, or otherwise than by default.
-    parts: what finished batches are kept in and read back from (None: not kept). on_progress(column, attack, done,
+    parts: what finished batches are kept in and read back from (None: not kept). sharing: this process among those that
+    work on it together. on_progress(column, attack, done,
     total, standing): images that this process is through with, of those it has in this attack, and how many of all
     still stand in the column as far as it knows. A batch that memory has no room for is halved.
 
     Raises:
         ValueError: images outside [0, 1] or normalised, labels out of range, no columns or two of one name, a view
-            "all" without virtual classes, several processes without `parts` or `barrier`.
+            "all" without virtual classes, several processes without `parts`.
 
     Source: Croce and Hein (2020), Sec. 4 (the worst case over an ensemble, each on what the others left).
     """
     _check(images, labels, columns, num_classes, batch_size)
-    if world_size > 1 and parts is None:
-        raise ValueError(f"{world_size} processes share what they find in parts: pass parts, one folder for all")
+    sharing = sharing or Sharing()
+    if sharing.world_size > 1 and parts is None:
+        several = f"{sharing.world_size} processes"
+        raise ValueError(f"{several} share what they find in parts: pass parts, one folder for all")
     _warn_of_training(model)
     images, labels = images.detach().float().cpu(), labels.cpu().long()
     targets = targets or Targets(model, images, num_classes=num_classes)
@@ -103,7 +104,7 @@ def evaluate_robust(
         batch_size=batch_size,
         seed=seed,
         parts=parts or Parts(),
-        sharing=Sharing(rank, world_size, barrier),
+        sharing=sharing,
     )
     cascade.judge_clean(targets("real"))
     tell = on_progress or _silent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -12,6 +13,8 @@ from vsmooth.evaluate.cascade import Column, On, View
 
 Family = Literal["pgd", "cw", "aa", "aa+", "multi-target", "lambda-sweep", "transfer"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
+NEED_VIRTUAL: frozenset[Family] = frozenset({"aa+", "lambda-sweep"})
+_AA, _AA_PLUS, _MULTI_TARGET, _LAMBDA_SWEEP = "AA", "AA+", "Multi-target PGD", "Lambda sweep"
 _USUAL_TARGETS = 9  # of AutoAttack
 _MOST_CLASSES = 100  # for which every other class is a target
 
@@ -23,7 +26,7 @@ class Budget:
     steps, step_size, random_start: of PGD-20 and CW-20; a step is epsilon / 4 (.00784 at 8/255, the paper's) if not
     given. apgd_steps, queries: of AutoAttack. own_steps, restarts: of the multi-target, lambda and transfer attacks.
     lambdas: what the adaptive attack gives for the largest virtual logit.
-    ValueError for steps, queries or restarts under 1, and no lambda.
+    ValueError for steps, queries or restarts under 1, a step size that is not positive, and no lambda.
     """
 
     steps: int = 20
@@ -39,6 +42,8 @@ class Budget:
         for name in ("steps", "apgd_steps", "queries", "own_steps", "restarts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.step_size is not None and not 0 < self.step_size < math.inf:
+            raise ValueError(f"step_size must be positive, or None for epsilon / 4, got {self.step_size}")
         if not self.lambdas:
             raise ValueError("lambdas must name at least one number; 0 is the margin of the real logits")
 
@@ -68,7 +73,7 @@ def paper_columns(
     if unknown := [family for family in families if family not in FAMILIES]:
         raise ValueError(f"unknown attack {unknown[0]!r}: choose from {', '.join(FAMILIES)}")
     columns = [
-        Column(f"{name} {view}", view, attacks, on)
+        Column(_in_view(name, view), view, attacks, on)
         for view in (("real", "all") if num_virtual else ("real",))
         for name, attacks in _table(view, num_classes, num_virtual, threat, budget, families)
     ]
@@ -80,6 +85,16 @@ def paper_columns(
     if not columns:
         raise ValueError(f"nothing is left to attack with: {', '.join(families) or 'no attack'} does not apply here")
     return tuple(columns)
+
+
+def headline_names(num_virtual: int) -> tuple[str, ...]:
+    """The columns without which a headline is weaker evidence than it is elsewhere."""
+    beyond = (_in_view(_AA_PLUS, "all"), _LAMBDA_SWEEP) if num_virtual else ()
+    return (_in_view(_AA, "real"), _MULTI_TARGET, *beyond)
+
+
+def _in_view(name: str, view: View) -> str:
+    return f"{name} {view}"
 
 
 def _table(
@@ -94,9 +109,9 @@ def _table(
         found.append((f"CW-{budget.steps}", (replace(pgd, objective="margin"),)))
     outputs = num_classes + (num_virtual if view == "all" else 0)
     if "aa" in families:
-        found.append(("AA", autoattack(outputs, budget)))
+        found.append((_AA, autoattack(outputs, budget)))
     if "aa+" in families and view == "all":
-        found.append(("AA+", autoattack(outputs, budget, targets=outputs - 1)))
+        found.append((_AA_PLUS, autoattack(outputs, budget, targets=outputs - 1)))
     return found
 
 
@@ -108,13 +123,13 @@ def _headline(
     if "multi-target" in families:
         targets = None if few else 2 * _USUAL_TARGETS
         attack = MultiTargetPGD(steps=budget.own_steps, restarts=budget.restarts, targets=targets)
-        columns.append(Column("Multi-target PGD", "real", (attack,), "standing"))
+        columns.append(Column(_MULTI_TARGET, "real", (attack,), "standing"))
     if "lambda-sweep" in families and num_virtual:
         sweep = LambdaSweep(lambdas=budget.lambdas, steps=budget.own_steps)
-        columns.append(Column("Lambda sweep", "all", (sweep,), "standing"))
+        columns.append(Column(_LAMBDA_SWEEP, "all", (sweep,), "standing"))
     if "aa" in families and few and num_classes - 1 > _USUAL_TARGETS:
         attacks = autoattack(num_classes, budget, targets=num_classes - 1)
-        columns.append(Column("AA real, all targets", "real", attacks, "standing"))
+        columns.append(Column(f"{_in_view(_AA, 'real')}, all targets", "real", attacks, "standing"))
     return columns
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from vsmooth.attacks import PGD, Attack, ThreatModel, input_gradient, make_aim
-from vsmooth.evaluate.cascade import Column
+from vsmooth.evaluate.cascade import Column, Sharing
 from vsmooth.evaluate.parts import Parts
 from vsmooth.evaluate.robust import OnProgress, RobustResult, evaluate_robust
 from vsmooth.evaluate.sanity_report import LossGrid, SanityReport, SweepPoint
@@ -38,9 +38,7 @@ def evaluate_sanity(
     indices: Tensor | None = None,
     targets: Targets | None = None,
     parts: Parts | None = None,
-    rank: int = 0,
-    world_size: int = 1,
-    barrier: Callable[[], None] | None = None,
+    sharing: Sharing | None = None,
     on_progress: OnProgress | None = None,
 ) -> SanityReport:
     """The checks of `SanityReport` on images (N, C, H, W) that are right when clean, on the K real logits in fp32.
@@ -67,9 +65,7 @@ def evaluate_sanity(
             seed=seed,
             targets=targets,
             parts=whole.within(name),
-            rank=rank,
-            world_size=world_size,
-            barrier=barrier,
+            sharing=sharing,
             on_progress=on_progress,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,11 @@ class AttackOptions:
     def families(self) -> tuple[Family, ...]:
         """The attacks that are wanted, in the order of their columns."""
         return tuple(family for family in FAMILIES if not self.attacks or family in self.attacks)
+
+    def without_transfer(self) -> AttackOptions | None:
+        """The same without the transfer attack; None if that is the only one."""
+        left = tuple(family for family in self.attacks if family != "transfer")
+        return None if self.attacks and not left else replace(self, attacks=left, transfer_from=None)
 
     def folder(self, images: int, weights: str, source: str) -> str:
         """``linf-0.03137-n500-1a2b3c4d5e``: the last part changes with any option and with what is attacked.

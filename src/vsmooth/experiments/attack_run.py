@@ -18,6 +18,7 @@ from vsmooth.evaluate import (
     FolderParts,
     RobustResult,
     SanityReport,
+    Sharing,
     Targets,
     evaluate_robust,
     evaluate_sanity,
@@ -60,17 +61,25 @@ def attack_run(
     """
     options = options or AttackOptions()
     dataset_fits(folder, read_spec(folder), dataset)
-    total = len(dataset.test)
-    count = total if options.images is None else options.images
-    if count > total:
-        raise ValueError(f"the test split of {dataset.name} has {total} images, {count} are wanted")
-    weights, source = fingerprint(folder), "" if options.transfer_from is None else fingerprint(options.transfer_from)
-    place = folder / ATTACK_FOLDER / options.folder(count, weights, source)
+    if transfers_from_itself(folder, options):
+        raise ValueError(f"{options.transfer_from} is the very network that is attacked: transfer from another run")
+    place = evaluation_folder(folder, dataset, options)
     if not (place / ROBUST_FILE).is_file():
-        _attack(folder, dataset, options, place, weights, evenly_spaced(total, count), on_progress)
+        _attack(folder, dataset, options, place, on_progress)
     if PartialState().is_main_process:
         shutil.rmtree(place / PARTS, ignore_errors=True)  # the record is written: nothing is left to resume
     return read_record_file(place / ROBUST_FILE)
+
+
+def evaluation_folder(folder: Path, dataset: Dataset, options: AttackOptions) -> Path:
+    """Where the evaluation of a finished run under these options is kept; ValueError for more images than there are."""
+    source = "" if options.transfer_from is None else fingerprint(options.transfer_from)
+    return folder / ATTACK_FOLDER / options.folder(_count(dataset, options), fingerprint(folder), source)
+
+
+def transfers_from_itself(folder: Path, options: AttackOptions) -> bool:
+    """Whether the run to transfer from has the weights of the one that is attacked."""
+    return options.transfer_from is not None and fingerprint(options.transfer_from) == fingerprint(folder)
 
 
 def fingerprint(folder: Path) -> str:
@@ -89,17 +98,20 @@ def load_test_images(dataset: Dataset, indices: Tensor) -> tuple[Tensor, Tensor]
     return torch.cat([batch[0] for batch in batches]).contiguous(), torch.cat([batch[1] for batch in batches])
 
 
+def _count(dataset: Dataset, options: AttackOptions) -> int:
+    total = len(dataset.test)
+    count = total if options.images is None else options.images
+    if count > total:
+        raise ValueError(f"the test split of {dataset.name} has {total} images, {count} are wanted")
+    return count
+
+
 def _attack(
-    folder: Path,
-    dataset: Dataset,
-    options: AttackOptions,
-    place: Path,
-    weights: str,
-    indices: Tensor,
-    on_progress: OnProgress | None,
+    folder: Path, dataset: Dataset, options: AttackOptions, place: Path, on_progress: OnProgress | None
 ) -> None:
     """All the work of one evaluation; the first process writes what it found."""
     began = time.monotonic()
+    indices = evenly_spaced(len(dataset.test), _count(dataset, options))
     version = _autoattack_version(options)  # before the work: is it installed?
     opened = _open(folder, dataset, options, indices)
     flags = _flags(opened) if version else ()
@@ -123,7 +135,7 @@ def _attack(
             result,
             sanity,
             options,
-            weights=weights,
+            weights=fingerprint(folder),
             split_images=len(dataset.test),
             seconds=time.monotonic() - began,
             autoattack_version=version,
@@ -171,9 +183,7 @@ def _about(opened: Opened, options: AttackOptions, on_progress: OnProgress | Non
         "seed": options.seed,
         "targets": opened.targets,
         "on_progress": on_progress,
-        "rank": state.process_index,
-        "world_size": state.num_processes,
-        "barrier": state.wait_for_everyone if state.num_processes > 1 else None,
+        "sharing": Sharing(state.process_index, state.num_processes, state.wait_for_everyone),
     }
 
 

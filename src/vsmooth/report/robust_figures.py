@@ -176,8 +176,8 @@ def loss_surface_figure(surfaces: Sequence[LossSurface], unit: str = "epsilon") 
             bar.ax.tick_params(labelsize=7.5)
             axes.set_title(surface.name, pad=18 if surface.note else 6)
             axes.text(0, 1.025, surface.note, transform=axes.transAxes, va="bottom", fontsize=8)
-            axes.set(xlabel=f"along the gradient's sign, {unit}")
-        grid[0, 0].set_ylabel(f"along a random sign, {unit}")
+            axes.set(xlabel=f"along the steepest ascent, {unit}")
+        grid[0, 0].set_ylabel(f"along a random direction, {unit}")
     return figure
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from vsmooth.evaluate.robust_columns import headline_names
 from vsmooth.evaluate.sanity_report import SanityReport
 from vsmooth.evaluate.standing import Standing
 from vsmooth.experiments.robust_record import ColumnRecord, RobustRecord
@@ -134,9 +135,7 @@ def _remarks(record: RobustRecord) -> Iterable[str]:
 
 
 def _left_out(record: RobustRecord) -> list[str]:
-    """Columns without which a headline is weaker than the same headline elsewhere."""
-    needed = ["AA real", "Multi-target PGD", *(["AA+ all", "Lambda sweep"] if record.num_virtual else [])]
-    return [name for name in needed if record.column(name) is None]
+    return [name for name in headline_names(record.num_virtual) if record.column(name) is None]
 
 
 def sanity_table(runs: Sequence[AttackedRun]) -> Table | None:
