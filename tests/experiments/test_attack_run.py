@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from vsmooth.attacks import PGD, ThreatModel
 from vsmooth.data import Dataset
 from vsmooth.evaluate import Budget, attack_target
+from vsmooth.experiments import attack_run as attack_run_module
 from vsmooth.experiments.attack_options import AttackOptions
 from vsmooth.experiments.attack_run import attack_run
 from vsmooth.experiments.json_files import read_json, write_json
@@ -101,7 +103,7 @@ def test_finished_is_read_back_and_other_questions_have_other_folders(run_of: Ru
     assert transferred.transfer_from == "VS 0.3 V=3"
     assert [column.name for column in transferred.columns] == ["Transfer"]
     assert [attack.name for attack in transferred.columns[0].attacks] == [
-        "PGD-4 from VS 0.3 V=3", "CW-4 from VS 0.3 V=3"
+        "PGD-4 momentum from VS 0.3 V=3", "CW-4 momentum from VS 0.3 V=3"
     ]
     assert len(read_robust(run_of["one"])) == 2
 
@@ -145,6 +147,32 @@ def test_autoattack_and_sanity(run_of: Runs, toy_dataset: Dataset) -> None:
     assert sanity.surface is not None
     assert sanity.surface.index in evenly_spaced(80, 40).tolist()
     assert read_robust(run_of["vs"]) == (record,)
+
+
+class _Noisy(nn.Module):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.model(images)
+        return logits + 0.05 * torch.randn_like(logits)
+
+
+def test_a_random_network_is_told_and_attacked_on_mean_gradients(
+    run_of: Runs, toy_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = replace(FEW, attacks=("aa",), images=16)
+    sound = attack_run(run_of["ls"], toy_dataset, options)
+    assert [column.name for column in sound.columns] == ["AA real"]
+    monkeypatch.setattr(attack_run_module, "open_run", lambda *words: _Noisy(open_run(*words)))
+    record = attack_run(run_of["ls"], toy_dataset, replace(options, seed=1))
+    assert any("random" in flag for flag in record.autoattack_flags)
+    assert [(column.name, column.on) for column in record.columns] == [("AA real", "right"), ("AA rand", "standing")]
+    ce, dlr = record.columns[1].attacks
+    assert [attack.name for attack in (ce, dlr)] == ["APGD-CE", "APGD-DLR"]
+    assert {attack.settings["eot"] for attack in (ce, dlr)} == {20}
+    assert record.headline.count <= record.columns[0].standing.count
 
 
 def test_verify(run_of: Runs, toy_dataset: Dataset) -> None:
