@@ -64,7 +64,7 @@ def test_everything_on_one_run(runs: Path, tmp_path: Path, capsys: pytest.Captur
     text = squeezed(captured.out)
     assert "Under attack: L2, epsilon 1.5, 12 of 80 test images" in text
     for words in ("AA real †", "AA+ all †", "Lambda sweep †", "Transfer †", "Can the attacks be trusted?",
-                  "Transfer: from one-hot", "pyautoattack"):
+                  "Transfer: from one-hot, seed 0.", "pyautoattack"):
         assert words in text
     assert "| 2 steps | 4 steps |" in (out / "robust.md").read_text()
     names = ("accuracy-against-epsilon", "accuracy-against-steps", "loss-surface")

@@ -100,10 +100,10 @@ def test_finished_is_read_back_and_other_questions_have_other_folders(run_of: Ru
     assert one == other
     options = replace(FEW, attacks=("transfer",), transfer_from=run_of["vs"])
     transferred = attack_run(run_of["one"], toy_dataset, options)
-    assert transferred.transfer_from == "VS 0.3 V=3"
+    assert transferred.transfer_from == "VS 0.3 V=3, seed 0"
     assert [column.name for column in transferred.columns] == ["Transfer"]
     assert [attack.name for attack in transferred.columns[0].attacks] == [
-        "PGD-4 momentum from VS 0.3 V=3", "CW-4 momentum from VS 0.3 V=3"
+        "PGD-4 momentum from VS 0.3 V=3, seed 0", "CW-4 momentum from VS 0.3 V=3, seed 0"
     ]
     assert len(read_robust(run_of["one"])) == 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -62,11 +63,17 @@ def record_of(
         seed=options.seed,
         precision=options.precision,
         sanity=sanity,
-        transfer_from="" if options.transfer_from is None else finished_record(options.transfer_from).name,
+        transfer_from="" if options.transfer_from is None else source_name(options.transfer_from),
         notes=_notes(opened.targets.num_classes) if used else (),
         environment=describe_environment(options.precision, opened.targets.device),
         **about,
     )
+
+
+def source_name(folder: Path) -> str:
+    """What tables call a run that images are transferred from: "one-hot, seed 1"."""
+    record = finished_record(folder)
+    return f"{record.name}, seed {record.seed}"
 
 
 def _column(found: ColumnResult) -> ColumnRecord:

@@ -28,7 +28,7 @@ from vsmooth.evaluate.cascade import Column
 from vsmooth.evaluate.robust import OnProgress
 from vsmooth.evaluate.robust_columns import autoattack
 from vsmooth.experiments.attack_options import AttackOptions
-from vsmooth.experiments.attack_results import Opened, adversarial_of, record_of
+from vsmooth.experiments.attack_results import Opened, adversarial_of, record_of, source_name
 from vsmooth.experiments.results import WEIGHTS_FILE, evaluation_batches, num_virtual_of
 from vsmooth.experiments.robust_record import (
     ADVERSARIAL_FILE,
@@ -160,7 +160,7 @@ def _columns(
     if options.transfer_from is not None:
         twin = open_run(options.transfer_from, dataset).eval()
         source = Targets(twin, opened.images, num_classes=dataset.num_classes)("real")
-        name = finished_record(options.transfer_from).name
+        name = source_name(options.transfer_from)
     return paper_columns(
         dataset.num_classes,
         opened.num_virtual,
