@@ -63,14 +63,15 @@ def test_what_bf16_leaves_standing_is_attacked_again() -> None:
     images, labels = numbered_images(6)
     coarse, exact = scripted(0, 1, label="coarse"), scripted(2, label="exact", exact=True)
     found = evaluate_robust(
-        one_pixel_model(), images, labels, (Column("A", "real", (coarse, exact)),), THREAT, num_classes=2,
-        precision="bf16",
+        one_pixel_model(), images, labels, (Column("A", "real", (coarse, exact)), Column("B", "real", (exact, coarse))),
+        THREAT, num_classes=2, precision="bf16",
     )
-    results = found.columns[0].attacks
-    assert [(result.attack.name, result.precision, result.standing) for result in results] == [
-        ("coarse", "bf16", 4), ("exact", "bf16", 4), ("coarse", "fp32", 4), ("exact", "fp32", 3)
+    results = [[(one.attack.name, one.precision, one.standing) for one in column.attacks] for column in found.columns]
+    assert results == [
+        [("coarse", "bf16", 4), ("coarse", "fp32", 4), ("exact", "fp32", 3)],
+        [("exact", "bf16", 6), ("exact", "fp32", 5), ("coarse", "fp32", 3)],
     ]
-    assert exact.seen == [[2, 3, 4, 5], [2, 3, 4, 5]]
+    assert exact.seen == [[2, 3, 4, 5], [0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5]]
     assert _numbers(found.stands) == [3, 4, 5]
 
 

@@ -91,7 +91,7 @@ def test_remarks_name_runs_only_where_they_differ() -> None:
     second = replace(TWO[1].record, precision="bf16", transfer_from="one-hot-seed0")
     notes = robust_table([TWO[0], attacked("VS 0.3", second)]).notes
     assert "AutoAttack: the official code, pyautoattack 0.2.0." in notes
-    assert any(note.startswith("VS 0.3: Attacks were made in bf16 first") for note in notes)
+    assert any(note.startswith("VS 0.3: Each column's first attack was made in bf16 first") for note in notes)
     assert "VS 0.3: Transfer: from one-hot-seed0." in notes
 
 

@@ -112,7 +112,7 @@ class Attack:
     transfer_from: Path | None = None
     """a run folder: what fools its network is tried too"""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16: attack in bf16 first; what it leaves standing is attacked again in fp32 before it counts"""
+    """bf16: a column's first attack runs in bf16 too; what that leaves meets all of them in fp32 before it counts"""
     compile: bool = False
     """torch.compile the network that is attacked"""
     batch_size: int = 128

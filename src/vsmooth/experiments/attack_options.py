@@ -20,8 +20,8 @@ class AttackOptions:
     """images: evenly spaced ones of the test split (None: all). attacks: families (none: all that apply).
 
     on: "right" gives the paper's columns numbers of their own, "standing" attacks only what still stands. precision:
-    "bf16" crafts in bf16 first. sanity_images: of the evaluated ones that are right (0: no sanity block); sanity_steps:
-    of its margin PGD. transfer_from: a run whose adversarial images are tried too.
+    "bf16" makes each column's first attack in bf16 first. sanity_images: of the evaluated ones that are right (0: no
+    sanity block); sanity_steps: of its margin PGD. transfer_from: a run whose adversarial images are tried too.
     ValueError for counts under 1, an unknown attack, and "transfer" without a run to transfer from.
     """
 

@@ -130,7 +130,7 @@ def _remarks(record: RobustRecord) -> Iterable[str]:
     if record.transfer_from:
         yield f"Transfer: from {record.transfer_from}."
     if record.precision == "bf16":
-        yield "Attacks were made in bf16 first; what stood was attacked again in fp32 before it counted."
+        yield "Each column's first attack was made in bf16 first; what stood met all of them in fp32 before it counted."
     yield from record.notes
 
 
