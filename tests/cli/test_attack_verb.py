@@ -154,7 +154,7 @@ def test_epsilon_is_a_number_or_a_fraction(text: str, value: float) -> None:
         (["--sanity-images", "0"], r"--sanity-images must be at least 1, got 0; --no-sanity leaves it out"),
         (["--attacks", "transfer"], r"give --transfer-from RUN"),
         (["--attacks", "lambda-sweep"], r"nothing is left to attack with: lambda-sweep"),
-        (["--transfer-from", "nowhere"], r"nowhere"),
+        (["--transfer-from", "nowhere"], r"nowhere does not exist; `vsmooth train` makes a run folder"),
         (["--data", "embedded"], r"was trained on other images"),
         (["--verify", "nowhere.safetensors"], r"no file of adversarial images at nowhere.safetensors"),
     ],
@@ -214,11 +214,37 @@ def test_nothing_is_transferred_from_a_run_to_itself(runs: Path, capsys: pytest.
         attack_run(source, load_dataset(read_spec(source).data), AttackOptions(images=12, transfer_from=source))
 
 
+def test_what_cannot_be_transferred_from(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run,), (other,) = runs.glob("one-hot-*"), runs.glob("vs-*")
+    assert main(["attack", str(run), "--transfer-from", str(runs)]) == 2
+    assert "it is a comparison, name one of its runs" in capsys.readouterr().err
+    spec = (other / "spec.json").read_text()
+    (other / "spec.json").write_text(re.sub(r'"data_fingerprint": "\w+"', '"data_fingerprint": "ffff"', spec))
+    assert main(["attack", str(run), "--attacks", "transfer", "--transfer-from", str(other), "--no-sanity"]) == 2
+    error = capsys.readouterr().err
+    assert "was trained on other images than toy has now; transfer from a run on the same data" in error
+
+
+def test_autoattack_is_named_only_where_it_ran(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run,) = runs.glob("one-hot-*")
+    assert main(["attack", str(run), "--attacks", "pgd", "aa+", "--images", "10", "--no-sanity"]) == 0
+    assert "Without AutoAttack the headline is weaker evidence" in squeezed(capsys.readouterr().out)
+    assert read_robust(run)[0].autoattack_version == ""
+
+
+def test_an_l2_radius_is_no_byte(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run,) = runs.glob("one-hot-*")
+    options = ["--attacks", "pgd", "--norm", "l2", "--images", "10"]
+    assert main(["attack", str(run), *options, "--epsilon", "1", "--no-sanity"]) == 0
+    assert "Under attack: L2, epsilon 1, 10 of 80" in squeezed(capsys.readouterr().out)
+
+
 def test_judging_again_asks_no_epsilon(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run,) = runs.glob("one-hot-*")
     assert main(["attack", str(run), *QUICK]) == 0
     (file,) = run.glob("attack/*/adversarial.safetensors")
     assert file.stat().st_mode == (run / "spec.json").stat().st_mode
     capsys.readouterr()
-    assert main(["attack", str(run), "--verify", str(file), "--epsilon", "0/0"]) == 0
-    assert "as the record says" in capsys.readouterr().out
+    for place in (file, file.parent, file.parent / "robust.json"):
+        assert main(["attack", str(run), "--verify", str(place), "--epsilon", "0/0"]) == 0
+        assert "as the record says" in capsys.readouterr().out

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -220,7 +221,46 @@ def test_verify(run_of: Runs, toy_dataset: Dataset) -> None:
         verify_attack(run_of["vs"], toy_dataset, file)
 
 
-def _without_format(folder: Path) -> dict[str, object]:
+def test_a_record_that_contradicts_itself(run_of: Runs, toy_dataset: Dataset) -> None:
+    attack_run(run_of["vs"], toy_dataset, FEW)
+    (folder,) = robust_records(run_of["vs"])
+    written = _without_format(folder)
+    first, *rest = written["columns"]
+    (attack,) = first["attacks"]
+    left, right = first["standing"]["count"], written["clean"]["count"]
+
+    def claimed(**change: object) -> tuple[str, ...]:
+        write_json(folder / ROBUST_FILE, {**written, **change})
+        return verify_attack(run_of["vs"], toy_dataset, folder / ADVERSARIAL_FILE).problems
+
+    assert claimed() == ()
+    threat = written["threat"]
+    assert claimed(threat={**threat, "epsilon": 0.1}) == ("the record says linf-0.1-n40, its folder linf-0.05-n40",)
+    assert claimed(threat={**threat, "high": 2.0}) == ("its bounds are 0 and 2, but images are in [0, 1]",)
+    assert claimed(columns=[]) == ("the record has no attack",)
+    (problem,) = claimed(columns=[{**first, "attacks": [{**attack, "standing": 1}]}, *rest])
+    assert problem.endswith(f"{first['name']} has {left} of 40 standing, its attacks leave 1 of {right}")
+    (problem,) = claimed(num_classes=100)
+    assert problem == "the record is of 80 images of 100 classes, toy has 80 of 4"
+    (problem,) = claimed(split_images=50)
+    assert problem == "the record is of 50 images of 4 classes, toy has 80 of 4"
+    with pytest.raises(ValueError, match=r"is not a record of attacks \(the interval of \d+ of 40 is .* not 0.9 to"):
+        claimed(headline={**written["headline"], "low": 0.9})
+
+
+def test_a_file_whose_images_leave_the_unit_interval(run_of: Runs, toy_dataset: Dataset) -> None:
+    attack_run(run_of["vs"], toy_dataset, FEW)
+    (folder,) = robust_records(run_of["vs"])
+    arrays, written = load_file(folder / ADVERSARIAL_FILE), _without_format(folder)
+    images = arrays["images"].clone()
+    images[:, 0, 0, 0] = 1.01
+    save_file({**arrays, "images": images}, folder / ADVERSARIAL_FILE)
+    write_json(folder / ROBUST_FILE, {**written, "threat": {**written["threat"], "high": 2.0, "epsilon": 1.0}})
+    problems = verify_attack(run_of["vs"], toy_dataset, folder / ADVERSARIAL_FILE).problems
+    assert any("40 of 40 images are outside" in problem for problem in problems)
+
+
+def _without_format(folder: Path) -> dict[str, Any]:
     return read_json(folder / ROBUST_FILE)
 
 

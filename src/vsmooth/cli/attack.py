@@ -28,7 +28,7 @@ from vsmooth.experiments.attack_run import attack_run, evaluation_folder, load_t
 from vsmooth.experiments.gradient_maps import spread_over_classes
 from vsmooth.experiments.record import Comparison
 from vsmooth.experiments.results import num_virtual_of
-from vsmooth.experiments.robust_record import ADVERSARIAL_FILE, Adversarial, RobustRecord
+from vsmooth.experiments.robust_record import ADVERSARIAL_FILE, ROBUST_FILE, Adversarial, RobustRecord
 from vsmooth.experiments.run import read_spec
 from vsmooth.experiments.verify_attack import verify_attack
 from vsmooth.report.attacked import (
@@ -134,6 +134,8 @@ def verify(file: Path, comparison: Comparison, dataset: Dataset, console: Consol
     """Judge saved adversarial images again; ``ValueError`` where they are not what their record says."""
     if len(comparison.runs) > 1:
         raise ValueError("--verify judges one file on one run: vsmooth attack RUN --verify FILE")
+    if file.is_dir() or file.name == ROBUST_FILE:
+        file = (file if file.is_dir() else file.parent) / ADVERSARIAL_FILE
     found = verify_attack(Path(comparison.runs[0].folder), dataset, file)
     clean, standing, expected = (
         f"{share.count:,} ({100 * share.accuracy:.1f} %)" for share in (found.clean, found.standing, found.expected)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LEVEL = 0.95
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Standing:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Standing:
-        """Undo `asdict`; KeyError, TypeError or ValueError for something else."""
+        """Undo `asdict`; KeyError, TypeError or ValueError for something else, another interval included."""
         found = cls.of(int(value["count"]), int(value["images"]))
-        return cls(found.count, found.images, float(value["low"]), float(value["high"]))
+        low, high = float(value["low"]), float(value["high"])
+        if not (abs(low - found.low) < _ROUNDING and abs(high - found.high) < _ROUNDING):
+            interval = f"{found.low:.4g} to {found.high:.4g}, not {low:.4g} to {high:.4g}"
+            raise ValueError(f"the interval of {found.count} of {found.images} is {interval}")
+        return found

@@ -14,6 +14,9 @@ from vsmooth.evaluate.cascade import On
 from vsmooth.evaluate.robust_columns import FAMILIES, Family
 from vsmooth.evaluate.targets import Precision
 
+_REVISION = 2
+"""Raised when attacks find other images than before: what the two found is neither resumed nor read back as one."""
+
 
 @dataclass(frozen=True)
 class AttackOptions:
@@ -64,11 +67,11 @@ class AttackOptions:
         return None if self.attacks and not left else replace(self, attacks=left, transfer_from=None)
 
     def folder(self, images: int, weights: str, source: str) -> str:
-        """``linf-0.03137-n500-1a2b3c4d5e``: the last part changes with any option and with what is attacked.
+        """``linf-0.03137-n500-1a2b3c4d5e``: the last part changes with any option, and with what is attacked and how.
 
         weights, source: fingerprints of the run and of the one that is transferred from ("" for none).
         """
         values: dict[str, Any] = {**asdict(self), "transfer_from": source, "images": images, "weights": weights}
-        values["attacks"] = self.families
+        values |= {"attacks": self.families, "revision": _REVISION}
         key = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
         return f"{self.threat.norm}-{self.threat.epsilon:.4g}-n{images}-{key}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from vsmooth.evaluate import RobustResult, SanityReport, Standing, Targets, predict
 from vsmooth.evaluate.robust import ColumnResult
+from vsmooth.evaluate.robust_columns import AA_REAL
 from vsmooth.experiments.attack_options import AttackOptions
 from vsmooth.experiments.environment import describe_environment
 from vsmooth.experiments.robust_record import Adversarial, AttackRecord, ColumnRecord, RobustRecord
@@ -51,7 +53,7 @@ def record_of(
     opened: Opened, result: RobustResult, sanity: SanityReport | None, options: AttackOptions, **about: Any
 ) -> RobustRecord:
     """The record; `about`: `weights`, `split_images`, `seconds`, AutoAttack's version and what its checks said."""
-    count, used = len(opened.images), bool(about["autoattack_version"])
+    count = len(opened.images)
     return RobustRecord(
         threat=options.threat,
         images=count,
@@ -64,7 +66,7 @@ def record_of(
         precision=options.precision,
         sanity=sanity,
         transfer_from="" if options.transfer_from is None else source_name(options.transfer_from),
-        notes=_notes(opened.targets.num_classes) if used else (),
+        notes=tuple(_notes(opened, result, options)),
         environment=describe_environment(options.precision, opened.targets.device),
         **about,
     )
@@ -85,8 +87,10 @@ def _column(found: ColumnResult) -> ColumnRecord:
     return ColumnRecord(found.name, found.view, found.on, found.attacked, standing, attacks)
 
 
-def _notes(num_classes: int) -> tuple[str, ...]:
-    if num_classes >= _FEWEST_TARGETED:
-        return ()
-    place = "APGD-DLR takes the place of APGD-T" if num_classes > 2 else "APGD-T is left out"
-    return (f"AutoAttack on {num_classes} logits: {place}, whose DLR loss needs {_FEWEST_TARGETED}",)
+def _notes(opened: Opened, result: RobustResult, options: AttackOptions) -> Iterator[str]:
+    classes = opened.targets.num_classes
+    if classes < _FEWEST_TARGETED and any(column.name == AA_REAL for column in result.columns):
+        place = "APGD-DLR takes the place of APGD-T" if classes > 2 else "APGD-T is left out"
+        yield f"{AA_REAL}, on {classes} logits: {place}, whose DLR loss needs {_FEWEST_TARGETED}."
+    if options.sanity_images and not options.threat.epsilon:
+        yield "Epsilon 0 is no attack: there was nothing for the sanity checks to look at."

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from torch import Tensor
+from torch import Tensor, nn
 
 from vsmooth.attacks.autoattack import autoattack_flags, autoattack_version
 from vsmooth.data import Dataset
@@ -112,7 +112,8 @@ def _attack(
     """All the work of one evaluation; the first process writes what it found."""
     began = time.monotonic()
     indices = evenly_spaced(len(dataset.test), _count(dataset, options))
-    version = _autoattack_version(options)  # before the work: is it installed?
+    virtual = bool(num_virtual_of(read_spec(folder), dataset.num_classes))
+    version = _autoattack_version(options, virtual)  # before the work: is it installed?
     opened = _open(folder, dataset, options, indices)
     flags = _flags(opened) if version else ()
     columns = _columns(opened, dataset, options, randomised=any("random" in flag for flag in flags))
@@ -158,7 +159,7 @@ def _columns(
 ) -> tuple[Column, ...]:
     source, name = None, ""
     if options.transfer_from is not None:
-        twin = open_run(options.transfer_from, dataset).eval()
+        twin = _open_source(options.transfer_from, dataset)
         source = Targets(twin, opened.images, num_classes=dataset.num_classes)("real")
         name = source_name(options.transfer_from)
     return paper_columns(
@@ -172,6 +173,11 @@ def _columns(
         source_name=name,
         randomised=randomised,
     )
+
+
+def _open_source(folder: Path, dataset: Dataset) -> nn.Module:
+    dataset_fits(folder, read_spec(folder), dataset, remedy="transfer from a run on the same data")
+    return open_run(folder, dataset).eval()
 
 
 def _about(opened: Opened, options: AttackOptions, on_progress: OnProgress | None) -> dict[str, Any]:
@@ -211,9 +217,9 @@ def _check_sanity(
     )
 
 
-def _autoattack_version(options: AttackOptions) -> str:
+def _autoattack_version(options: AttackOptions, virtual: bool) -> str:
     """Of the official package; "" where no column uses it. ModuleNotFoundError where the sanity block lacks it."""
-    used = any(family in options.families for family in ("aa", "aa+"))
+    used = "aa" in options.families or (virtual and "aa+" in options.families)
     version = autoattack_version() if used or options.sanity_images else ""
     return version if used else ""
 

@@ -13,7 +13,7 @@ from vsmooth.data import Dataset
 from vsmooth.evaluate import CleanMetrics, evaluate_clean
 from vsmooth.experiments.build import build_network, build_trainer, place, training_splits
 from vsmooth.experiments.json_files import read_json, write_json
-from vsmooth.experiments.record import RECORD_FILE, TEACHER_METRICS, RunRecord, read_record, write_record
+from vsmooth.experiments.record import RECORD_FILE, SUMMARY_FILE, TEACHER_METRICS, RunRecord, read_record, write_record
 from vsmooth.experiments.results import (
     PREDICTIONS,
     WEIGHTS_FILE,
@@ -124,7 +124,10 @@ def read_spec(folder: Path) -> RunSpec:
     """
     file = folder / SPEC_FILE
     if not file.is_file():
-        raise ValueError(f"{folder} is not a run folder: it has no {SPEC_FILE}; `vsmooth train` makes one")
+        what = f"is not a run folder: it has no {SPEC_FILE}" if folder.exists() else "does not exist"
+        inside = (folder / SUMMARY_FILE).is_file()
+        hint = "it is a comparison, name one of its runs" if inside else "`vsmooth train` makes a run folder"
+        raise ValueError(f"{folder} {what}; {hint}")
     stored = read_json(file).get("spec")
     if not isinstance(stored, dict):
         raise ValueError(f"{file} holds no spec; delete {folder} and run again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from vsmooth.experiments.run_paths import open_run
 from vsmooth.experiments.shift import evenly_spaced
 
 _BATCH = 128
+_FOLDER = re.compile(r"((?:linf|l2)-[^-]+(?:-\d+)?-n\d+)-[0-9a-f]{10}")  # 1e-05 has a hyphen of its own
 _TIE = 1e-4  # of the largest logit: in another batch, or on other hardware, logits are rounded so differently
 
 
@@ -68,14 +70,18 @@ def verify_attack(run_folder: Path, dataset: Dataset, file: Path) -> VerifyRepor
         clean=Standing.of(int(right.sum()), len(right)),
         standing=Standing.of(int(stands.sum()), len(right)),
         expected=record.headline,
-        outside=int((~record.threat.contains(saved.images, clean)).sum()),
+        outside=int((~replace(record.threat, low=0.0, high=1.0).contains(saved.images, clean)).sum()),
         farthest=float(record.threat.distance(saved.images, clean).max()),
         not_fooling=int((claimed & stands).sum()),
         ties=int((early_ties | late_ties).sum()),
         misjudged=int((((before != saved.clean_decisions) | (after != saved.decisions)) & ~(claimed & stands)).sum()),
     )
-    same_images = torch.equal(saved.indices, evenly_spaced(len(dataset.test), record.images))
-    return replace(report, problems=tuple(_problems(report, record, same_images, fingerprint(run_folder))))
+    problems = (
+        *_other_data(saved, record, dataset),
+        *_problems(report, record, fingerprint(run_folder)),
+        *_contradictions(record, file.parent.name),
+    )
+    return replace(report, problems=problems)
 
 
 def _clean_images(saved: Adversarial, dataset: Dataset, file: Path) -> Tensor:
@@ -98,30 +104,57 @@ def _judge(model: nn.Module, images: Tensor, labels: Tensor, saved: Tensor) -> t
     return decided, decided != logits.argmax(1)
 
 
-def _problems(report: VerifyReport, record: RobustRecord, same_images: bool, weights: str) -> Iterator[str]:
+def _problems(report: VerifyReport, record: RobustRecord, weights: str) -> Iterator[str]:
+    """What the images do not show."""
     if record.weights != weights:
         yield f"the record is of a network with other weights ({record.weights}) than this run has now ({weights})"
-    if not same_images:
-        yield f"the images are not the {record.images} evenly spaced ones of the record"
     if report.outside:
-        bounds = f"[{record.threat.low:g}, {record.threat.high:g}]"
         yield (
             f"{report.outside} of {report.images} images are outside the {record.threat.norm} ball of epsilon "
-            f"{record.threat.epsilon:.4g} or outside {bounds}; the farthest is {report.farthest:.4g} away"
+            f"{record.threat.epsilon:.4g} or outside [0, 1]; the farthest is {report.farthest:.4g} away"
         )
     if report.not_fooling:
         yield f"{report.not_fooling} images that the file counts as broken are classified correctly"
     if report.misjudged:
         yield f"{report.misjudged} of {report.images} images have another decision than the file says"
-    for column in record.columns:
-        if not record.headline.count <= column.standing.count <= record.clean.count:
-            yield (
-                f"the record contradicts itself: {column.name} has {column.standing.count} standing, not between "
-                f"its headline, {record.headline.count}, and its {record.clean.count} right when clean"
-            )
     for name, found, expected in (
         ("are right when clean", report.clean, record.clean),
         ("stand", report.standing, record.headline),
     ):
         if found.count != expected.count or found.images != expected.images:
             yield f"{found.count} of {found.images} {name}, the record says {expected.count} of {expected.images}"
+
+
+def _contradictions(record: RobustRecord, folder: str) -> Iterator[str]:
+    """Where the record and the name of its folder do not agree with each other."""
+    if (record.threat.low, record.threat.high) != (0.0, 1.0):
+        yield f"its bounds are {record.threat.low:g} and {record.threat.high:g}, but images are in [0, 1]"
+    named = _FOLDER.fullmatch(folder)
+    if named and named[1] != (claimed := f"{record.threat.norm}-{record.threat.epsilon:.4g}-n{record.images}"):
+        yield f"the record says {claimed}, its folder {named[1]}"
+    if not record.columns:
+        yield "the record has no attack"
+    for column in record.columns:
+        if not record.headline.count <= column.standing.count <= record.clean.count:
+            yield (
+                f"the record contradicts itself: {column.name} has {column.standing.count} standing, not between "
+                f"its headline, {record.headline.count}, and its {record.clean.count} right when clean"
+            )
+        left = [column.attacked, *(attack.standing for attack in column.attacks)]
+        whole = column.standing.images == record.images and left[-1] == column.standing.count
+        if not whole or left != sorted(left, reverse=True):
+            yield (
+                f"the record contradicts itself: {column.name} has {column.standing.count} of "
+                f"{column.standing.images} standing, its attacks leave {', '.join(map(str, left[1:]))} of {left[0]}"
+            )
+
+
+def _other_data(saved: Adversarial, record: RobustRecord, dataset: Dataset) -> Iterator[str]:
+    """Where the record is not of this test split."""
+    if not torch.equal(saved.indices, evenly_spaced(len(dataset.test), min(record.images, len(dataset.test)))):
+        yield f"the images are not the {record.images} evenly spaced ones of the record"
+    if (record.split_images, record.num_classes) != (len(dataset.test), dataset.num_classes):
+        yield (
+            f"the record is of {record.split_images} images of {record.num_classes} classes, {dataset.name} has "
+            f"{len(dataset.test)} of {dataset.num_classes}"
+        )

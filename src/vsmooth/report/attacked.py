@@ -72,7 +72,7 @@ def threat_words(record: RobustRecord) -> str:
 
 def _epsilon_text(epsilon: float) -> str:
     whole = round(epsilon * _BYTE)
-    return f"{whole}/{_BYTE}" if whole and abs(epsilon * _BYTE - whole) < 1e-4 else f"{epsilon:.4g}"
+    return f"{whole}/{_BYTE}" if 0 < whole < _BYTE and abs(epsilon * _BYTE - whole) < 1e-4 else f"{epsilon:.4g}"
 
 
 def epsilon_curves(runs: Sequence[AttackedRun]) -> tuple[RobustCurve, ...]:
