@@ -99,6 +99,8 @@ def test_contains_tells_what_is_outside() -> None:
 
 
 def test_bad_settings_are_named() -> None:
+    with pytest.raises(ValueError, match="epsilon must be 0 or a positive number, got None"):
+        ThreatModel("linf", None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"epsilon must be 0 or a positive number, got -0\.1"):
         ThreatModel(epsilon=-0.1)
     with pytest.raises(ValueError, match="got nan"):

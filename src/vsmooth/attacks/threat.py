@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal, get_args
 
 import torch
@@ -37,7 +38,7 @@ class ThreatModel:
             raise ValueError(f"norm must be 'linf' or 'l2', got {self.norm!r}")
         if not -math.inf < self.low < self.high < math.inf:
             raise ValueError(f"bounds must be finite and low < high, got {self.low} and {self.high}")
-        if not isinstance(self.epsilon, int | float) or not 0 <= self.epsilon < math.inf:
+        if not isinstance(self.epsilon, Real) or not 0 <= self.epsilon < math.inf:
             raise ValueError(f"epsilon must be 0 or a positive number, got {self.epsilon!r}")
         self._check_length(self.epsilon, "epsilon", self.high - self.low if self.norm == "linf" else math.inf)
 
