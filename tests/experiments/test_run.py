@@ -223,7 +223,7 @@ def test_evaluating_again_gives_the_same_numbers(run_folder: Path, toy_dataset: 
 
 def test_what_cannot_be_evaluated(tmp_path: Path, run_folder: Path, toy_dataset: Dataset) -> None:
     with pytest.raises(
-        ValueError, match=r"is not a run folder: it has no spec\.json; `vsmooth train` makes one"
+        ValueError, match=r"is not a run folder: it has no spec\.json; `vsmooth train` makes a run folder"
     ):
         evaluate_run(tmp_path, toy_dataset)
     weights = run_folder / "model.safetensors"
