@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vsmooth.attacks.base import Attack
-from vsmooth.attacks.climb import Keep, check_count, input_gradient
+from vsmooth.attacks.climb import Keep, check_count, check_word, input_gradient
 from vsmooth.attacks.objectives import Aim
 from vsmooth.attacks.retire import stop_where_fooled
 from vsmooth.attacks.target import Logits, Target
@@ -61,12 +61,10 @@ class AutoAttackMember(Attack):
     keep: Keep = "best"
 
     def __post_init__(self) -> None:
-        if self.member not in get_args(Member):
-            raise ValueError(f"member must be one of {', '.join(get_args(Member))}, got {self.member!r}")
+        check_word(self.member, "member", get_args(Member))
         for name in ("targets", "steps", "queries", "restarts", "eot"):
             check_count(getattr(self, name), name)
-        if self.keep not in get_args(Keep):
-            raise ValueError(f"keep must be one of {', '.join(get_args(Keep))}, got {self.keep!r}")
+        check_word(self.keep, "keep", get_args(Keep))
 
     @property
     def name(self) -> str:

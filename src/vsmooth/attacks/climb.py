@@ -41,9 +41,8 @@ class Climb:
         check_count(self.steps, "steps")
         if self.step_size is not None and not 0 < self.step_size < math.inf:
             raise ValueError(f"step_size must be positive, or None for 2.5 * epsilon / steps, got {self.step_size}")
-        for name, known in (("rule", Rule), ("keep", Keep)):
-            if getattr(self, name) not in get_args(known):
-                raise ValueError(f"{name} must be one of {', '.join(get_args(known))}, got {getattr(self, name)!r}")
+        check_word(self.rule, "rule", get_args(Rule))
+        check_word(self.keep, "keep", get_args(Keep))
 
     def __call__(
         self, target: Target, aim: Aim, start: Tensor, origin: Tensor, labels: Tensor, threat: ThreatModel
@@ -103,6 +102,12 @@ def attempt_in_turn(
             if not len(rows):
                 break
     return found
+
+
+def check_word(word: str, name: str, known: Sequence[str]) -> None:
+    """Errors: ValueError unless it is one of the known ones."""
+    if word not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, got {word!r}")
 
 
 def check_count(count: int, name: str) -> None:

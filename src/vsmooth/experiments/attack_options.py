@@ -74,4 +74,9 @@ class AttackOptions:
         values: dict[str, Any] = {**asdict(self), "transfer_from": source, "images": images, "weights": weights}
         values |= {"attacks": self.families, "revision": _REVISION}
         key = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
-        return f"{self.threat.norm}-{self.threat.epsilon:.4g}-n{images}-{key}"
+        return f"{question_name(self.threat, images)}-{key}"
+
+
+def question_name(threat: ThreatModel, images: int) -> str:
+    """``linf-0.03137-n500``: how the folder of an evaluation begins."""
+    return f"{threat.norm}-{threat.epsilon:.4g}-n{images}"

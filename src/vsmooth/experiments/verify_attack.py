@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vsmooth.data import Dataset
 from vsmooth.evaluate import Standing, predict
+from vsmooth.experiments.attack_options import question_name
 from vsmooth.experiments.attack_run import fingerprint, load_test_images
 from vsmooth.experiments.robust_record import ROBUST_FILE, Adversarial, RobustRecord, read_record_file
 from vsmooth.experiments.run_paths import open_run
@@ -130,7 +131,7 @@ def _contradictions(record: RobustRecord, folder: str) -> Iterator[str]:
     if (record.threat.low, record.threat.high) != (0.0, 1.0):
         yield f"its bounds are {record.threat.low:g} and {record.threat.high:g}, but images are in [0, 1]"
     named = _FOLDER.fullmatch(folder)
-    if named and named[1] != (claimed := f"{record.threat.norm}-{record.threat.epsilon:.4g}-n{record.images}"):
+    if named and named[1] != (claimed := question_name(record.threat, record.images)):
         yield f"the record says {claimed}, its folder {named[1]}"
     if not record.columns:
         yield "the record has no attack"
