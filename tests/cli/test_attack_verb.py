@@ -156,7 +156,7 @@ def test_epsilon_is_a_number_or_a_fraction(text: str, value: float) -> None:
         (["--attacks", "lambda-sweep"], r"nothing is left to attack with: lambda-sweep"),
         (["--transfer-from", "nowhere"], r"nowhere does not exist; `vsmooth train` makes a run folder"),
         (["--data", "embedded"], r"was trained on other images"),
-        (["--verify", "nowhere.safetensors"], r"no file of adversarial images at nowhere.safetensors"),
+        (["--verify", "x.safetensors", "--epsilon", "0/0"], r"beside the file: leave out --epsilon, --no-sanity\n"),
     ],
 )
 def test_mistakes(
@@ -175,6 +175,7 @@ def test_mistakes_in_the_runs(runs: Path, tmp_path: Path, capsys: pytest.Capture
         ([], "name a run folder or the --out of a comparison: vsmooth attack RUN"),
         ([str(tmp_path / "nowhere")], "is no run folder and holds none"),
         ([*map(str, runs.glob("*-seed0-*")), "--verify", "x.safetensors"], "--verify judges one file on one run"),
+        ([*map(str, runs.glob("one-hot-*")), "--verify", "x.safetensors"], "no file of adversarial images at x"),
     ):
         assert main(["attack", *words]) == 2
         error = capsys.readouterr().err
@@ -239,12 +240,12 @@ def test_an_l2_radius_is_no_byte(runs: Path, capsys: pytest.CaptureFixture[str])
     assert "Under attack: L2, epsilon 1, 10 of 80" in squeezed(capsys.readouterr().out)
 
 
-def test_judging_again_asks_no_epsilon(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_judging_again(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run,) = runs.glob("one-hot-*")
     assert main(["attack", str(run), *QUICK]) == 0
     (file,) = run.glob("attack/*/adversarial.safetensors")
     assert file.stat().st_mode == (run / "spec.json").stat().st_mode
     capsys.readouterr()
     for place in (file, file.parent, file.parent / "robust.json"):
-        assert main(["attack", str(run), "--verify", str(place), "--epsilon", "0/0"]) == 0
+        assert main(["attack", str(run), "--verify", str(place)]) == 0
         assert "as the record says" in capsys.readouterr().out

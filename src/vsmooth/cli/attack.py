@@ -7,7 +7,7 @@ import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 
 _WIDE = 4  # surfaces side by side in one figure
 _EXAMPLES = 8  # images of the grid
+_READ_BY_VERIFY = {"runs", "verify", "data", "skip_broken"}
 
 
 def attack_options(command: Attack) -> AttackOptions:
@@ -130,10 +131,21 @@ def attack(command: Attack, options: AttackOptions, comparison: Comparison, data
     _say_images(command, runs, console)
 
 
-def verify(file: Path, comparison: Comparison, dataset: Dataset, console: Console) -> None:
-    """Judge saved adversarial images again; ``ValueError`` where they are not what their record says."""
+def check_verify(command: Attack, comparison: Comparison) -> None:
+    """``ValueError`` for more than one run, and for options that ``verify`` would not read."""
     if len(comparison.runs) > 1:
         raise ValueError("--verify judges one file on one run: vsmooth attack RUN --verify FILE")
+    unread = [
+        ("--no-" if getattr(command, field.name) is False else "--") + field.name.replace("_", "-")
+        for field in fields(command)
+        if field.name not in _READ_BY_VERIFY and getattr(command, field.name) != field.default
+    ]
+    if unread:
+        raise ValueError(f"--verify takes the attack from the record beside the file: leave out {', '.join(unread)}")
+
+
+def verify(file: Path, comparison: Comparison, dataset: Dataset, console: Console) -> None:
+    """Judge saved adversarial images again; ``ValueError`` where they are not what their record says."""
     if file.is_dir() or file.name == ROBUST_FILE:
         file = (file if file.is_dir() else file.parent) / ADVERSARIAL_FILE
     found = verify_attack(Path(comparison.runs[0].folder), dataset, file)

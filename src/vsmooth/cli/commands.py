@@ -183,12 +183,13 @@ def _inspect(command: Inspect, console: Console) -> None:
 
 
 def _attack(command: Attack, console: Console) -> None:
-    from vsmooth.cli.attack import attack, attack_options, verify
+    from vsmooth.cli.attack import attack, attack_options, check_verify, verify
 
     if not command.runs:
         raise ValueError("name a run folder or the --out of a comparison: vsmooth attack RUN")
     comparison = gather_runs(command.runs)
     if command.verify is not None:
+        check_verify(command, comparison)
         verify(command.verify, comparison, _load_of(command, comparison, console), console)
         return
     options = attack_options(command)  # mistakes in it are told before images are loaded
