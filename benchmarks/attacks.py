@@ -66,6 +66,8 @@ def main(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     print(", ".join(f"{name} {value}" for name, value in describe_environment("as in each row", CPU).items()))
     model, images, labels = _run(options) if options.run else _fresh(options)
+    # As most people have it: the layout that this library prefers is part of what is measured.
+    model.to(memory_format=torch.contiguous_format)
     setting = Setting(
         model.eval(),
         images,
@@ -137,8 +139,7 @@ def _fresh(options: argparse.Namespace) -> tuple[nn.Module, Tensor, Tensor]:
         optimizer.zero_grad()
         F.cross_entropy(model.train()(images), labels).backward()
         optimizer.step()
-    # As most people have it: the layout that this library prefers is part of what is measured.
-    return model.to(memory_format=torch.contiguous_format), *draw(options.images)
+    return model, *draw(options.images)
 
 
 def _logits(model: nn.Module, images: Tensor) -> Tensor:
