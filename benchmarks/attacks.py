@@ -3,7 +3,7 @@
 All attack one network, on the same images: that of a finished run (``--run`` and ``--data``), or a fresh one trained
 for a few steps on noisy patterns. Only images that are right when clean are taken: torchattacks would attack the others
 too, we and the package would not. What is timed of ours is the search on the equivalent inference network and the last
-word of the network itself; theirs runs on the network as it is.
+word of the network itself; theirs runs on the network as it is, contiguous.
 """
 
 from __future__ import annotations

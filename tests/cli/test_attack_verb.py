@@ -171,11 +171,12 @@ def test_mistakes(
 
 
 def test_mistakes_in_the_runs(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = "nowhere.safetensors"
     for words, message in (
         ([], "name a run folder or the --out of a comparison: vsmooth attack RUN"),
         ([str(tmp_path / "nowhere")], "is no run folder and holds none"),
         ([*map(str, runs.glob("*-seed0-*")), "--verify", "x.safetensors"], "--verify judges one file on one run"),
-        ([*map(str, runs.glob("one-hot-*")), "--verify", "x.safetensors"], "no file of adversarial images at x"),
+        ([*map(str, runs.glob("one-hot-*")), "--verify", missing], f"no file of adversarial images at {missing}"),
     ):
         assert main(["attack", *words]) == 2
         error = capsys.readouterr().err

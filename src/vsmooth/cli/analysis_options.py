@@ -124,7 +124,7 @@ class Attack:
     sanity_images: int = 100
     """of the images, for these checks"""
     verify: Path | None = None
-    """judge a file of saved adversarial images again on the run that it belongs to, and stop"""
+    """judge saved adversarial images again on the run that they belong to, and stop; goes with --data, --skip-broken"""
     out: Path | None = None
     """write tables (Markdown) and figures (PNG, PDF) here"""
     data: str | None = None
