@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from functools import partial
 from pathlib import Path
 
@@ -82,15 +83,18 @@ def test_a_finished_evaluation_is_read_back(
     assert capsys.readouterr().out == first
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_evaluation_says_that_it_resumes(
-    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    number: signal.Signals, runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*args: object) -> None:
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
 
     (run,) = runs.glob("one-hot-*")
     monkeypatch.setattr(verb, "attack_run", interrupted)
-    assert main(["attack", str(run), *QUICK]) == 130
+    before = signal.getsignal(number)
+    assert main(["attack", str(run), *QUICK]) == 128 + number
+    assert signal.getsignal(number) == before
     assert "finished batches are kept, and the same command goes on" in squeezed(capsys.readouterr().out)
 
 
@@ -150,6 +154,7 @@ def test_epsilon_is_a_number_or_a_fraction(text: str, value: float) -> None:
         (["--batch-size", "0"], r"batch_size must be at least 1, got 0"),
         (["--step-size", "0"], r"step_size must be positive, or None for epsilon / 4, got 0.0"),
         (["--step-size=-0.1"], r"step_size must be positive, or None for epsilon / 4, got -0.1"),
+        (["--step-size", "8", "--data", "nowhere"], r"step_size 8 is more than .* did you mean 8/255\?"),
         (["--restarts", "0"], r"restarts must be at least 1, got 0"),
         (["--sanity-images", "0"], r"--sanity-images must be at least 1, got 0; --no-sanity leaves it out"),
         (["--attacks", "transfer"], r"give --transfer-from RUN"),

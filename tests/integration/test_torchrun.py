@@ -12,6 +12,7 @@ import pytest
 
 from vsmooth.cli import main
 
+DRIVER = Path(__file__).with_name("torchrun_driver.py")
 ARGUMENTS = ["train", "--data", "embedded", "--train-limit", "600", "--epochs", "2", "--label", "vs:0.3"]
 
 
@@ -19,10 +20,14 @@ ARGUMENTS = ["train", "--data", "embedded", "--train-limit", "600", "--epochs", 
 def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A training by two processes on the embedded images, and what it printed."""
     out = tmp_path_factory.mktemp("launched")
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "vsmooth"]
+    return out, launch("-m", "vsmooth", *ARGUMENTS, "--out", str(out))
+
+
+def launch(*program: str) -> subprocess.CompletedProcess[str]:
+    """Two processes of one program on the CPU."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *program]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "CUDA_VISIBLE_DEVICES": ""}
-    command = [*launch, *ARGUMENTS, "--out", str(out)]
-    return out, subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
 
 
 def test_two_processes_make_one_run(launched: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
@@ -46,3 +51,12 @@ def test_one_process_reads_it_back(
     assert main([*ARGUMENTS, "--out", str(out)]) == 0
     assert "epoch" not in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted as Linux names them")
+def test_no_thread_of_the_connection_outlives_the_command(tmp_path: Path) -> None:
+    """One that does may abort the process while the interpreter shuts down."""
+    arguments = ["train", "--data", "embedded", "--train-limit", "200", "--epochs", "1", "--out", str(tmp_path)]
+    process = launch(str(DRIVER), *arguments)
+    assert process.returncode == 0, process.stderr
+    assert process.stderr.count("threads of gloo: 0") == 2, process.stderr

@@ -21,7 +21,15 @@ from vsmooth.data import Augmentation, Batch, Batches
 from vsmooth.evaluate import gather_predictions, part_of, predict
 from vsmooth.labels import VirtualSmoothing
 from vsmooth.methods import Standard
-from vsmooth.train import Interrupted, Listener, Optimization, Trainer, TrainingDivergedError, make_accelerator
+from vsmooth.train import (
+    Interrupted,
+    Listener,
+    Optimization,
+    Trainer,
+    TrainingDivergedError,
+    disconnect,
+    make_accelerator,
+)
 
 BATCH, EPOCHS, STEPS = 12, 4, 5
 STOP = 7
@@ -158,4 +166,4 @@ if __name__ == "__main__":
     run("diverged", folder, poison=3)
     masks(folder)
     gather(folder)
-    torch.distributed.destroy_process_group()
+    disconnect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ from vsmooth.experiments.run_paths import gather_runs
 from vsmooth.experiments.spec import RunSpec
 from vsmooth.experiments.teachers import open_teachers
 from vsmooth.recipes import get_recipe
-from vsmooth.train import CheckpointError, Interrupted, TrainingDivergedError
+from vsmooth.train import CheckpointError, Interrupted, TrainingDivergedError, disconnect, terminable
 
 _EXPECTED = (ValueError, OSError, CheckpointError, TrainingDivergedError, ModuleNotFoundError)
 _NOTHING_DONE = "dry run: nothing was trained to the end, no run was written; leave out --dry-run to train"
@@ -40,20 +41,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0, 2 for a mistake that the message explains, 128 + n after signal n."""
     typed = shlex.join(["vsmooth", *(sys.argv[1:] if arguments is None else arguments)])
     console = Console(quiet=_rank("RANK") > 0)  # of several processes only one speaks
+    terminated: list[int] = []
     try:
-        _run(parse(arguments, quiet=console.quiet), console, typed)
+        with terminable() as terminated:
+            _run(parse(arguments, quiet=console.quiet), console, typed)
     except Interrupted as stop:
         say(console, str(stop), style="yellow")
         return 128 + stop.signal_number
     except KeyboardInterrupt as stop:
         resume = "" if "--dry-run" in typed else "; run the same command again to resume from the last checkpoint"
         say(console, str(stop) or f"stopped{resume}", style="yellow")
-        return 130
+        return 128 + (terminated[0] if terminated else signal.SIGINT)
     except _EXPECTED as error:
         missing = isinstance(error, ModuleNotFoundError) and "pip install" not in str(error)
         if _rank("LOCAL_RANK") == 0:  # one of each machine: a mistake may be one machine's alone
             print(f"vsmooth: {error}{_INSTALL if missing else ''}", file=sys.stderr)
         return 2
+    finally:
+        disconnect()
     return 0
 
 

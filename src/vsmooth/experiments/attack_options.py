@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from vsmooth.attacks.threat import ThreatModel
 from vsmooth.evaluate import Budget
 from vsmooth.evaluate.cascade import On
@@ -25,7 +27,8 @@ class AttackOptions:
     on: "right" gives the paper's columns numbers of their own, "standing" attacks only what still stands. precision:
     "bf16" makes each column's first attack in bf16 first. sanity_images: of the evaluated ones that are right (0: no
     sanity block); sanity_steps: of its margin PGD. transfer_from: a run whose adversarial images are tried too.
-    ValueError for counts under 1, an unknown attack, and "transfer" without a run to transfer from.
+    ValueError for counts under 1, a step wider than the bounds, an unknown attack, and "transfer" without a run to
+    transfer from.
     """
 
     threat: ThreatModel = field(default_factory=ThreatModel)
@@ -47,6 +50,8 @@ class AttackOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        if self.threat.norm == "linf":  # told before images are loaded; an L2 distance depends on their size
+            self.threat.check_fits(torch.zeros(1, 1, 1, 1), self.budget.step_size)
         if self.sanity_images < 0:
             raise ValueError(f"sanity_images must be at least 0 (0: no sanity block), got {self.sanity_images}")
         if unknown := [name for name in self.attacks if name not in FAMILIES]:

@@ -3,11 +3,11 @@
 from vsmooth.train.checkpoint import CheckpointError, load_weights, read_weights, save_weights
 from vsmooth.train.execution import Execution, Tracker
 from vsmooth.train.hardware import Precision, best_precision, make_accelerator
-from vsmooth.train.interrupt import Interrupted
+from vsmooth.train.interrupt import Interrupted, terminable
 from vsmooth.train.listener import EpochLog, Listener
 from vsmooth.train.loop import Trained, Trainer, TrainingDivergedError
 from vsmooth.train.optim import Optimization
-from vsmooth.train.processes import synchronise_batchnorm
+from vsmooth.train.processes import disconnect, synchronise_batchnorm
 from vsmooth.train.tracking import tracked
 
 __all__ = [
@@ -23,10 +23,12 @@ __all__ = [
     "Trainer",
     "TrainingDivergedError",
     "best_precision",
+    "disconnect",
     "load_weights",
     "make_accelerator",
     "read_weights",
     "save_weights",
     "synchronise_batchnorm",
+    "terminable",
     "tracked",
 ]

@@ -1,9 +1,13 @@
-"""What the processes of one training must do together: agree, shard the weights, put them together again."""
+"""What the processes of one training do together: agree, shard the weights, put them together again, disconnect."""
 
 from __future__ import annotations
 
+import gc
+
 import torch
-from accelerate import Accelerator
+import torch.distributed.nn  # early: imported once a group exists (DDP does so), its default arguments keep that group
+from accelerate import Accelerator, PartialState
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from torch.distributed import broadcast
 from torch.distributed.device_mesh import init_device_mesh
@@ -74,3 +78,17 @@ def sharded_like(tensor: Tensor, reference: Tensor) -> Tensor:
     if not isinstance(reference, DTensor) or tensor.shape != reference.shape:
         return tensor
     return distribute_tensor(tensor.to(reference.device), reference.device_mesh, reference.placements)
+
+
+def disconnect() -> None:
+    """Take the processes' connection down and wait for its threads, if there is one: the last thing a program does.
+
+    A thread of gloo that still holds a tensor of the last collective call when the interpreter shuts down aborts
+    the process (exit code -6; pytorch issue 190489), and ``torchrun`` then reports a finished training as failed.
+    The threads end with the last reference to the group, so networks that were wrapped for several processes must
+    be gone. FSDP's are kept by torch's own caches: there the threads have the time of this call to let go.
+    """
+    if torch.distributed.is_initialized():
+        gc.collect()
+        PartialState().destroy_process_group()
+        AcceleratorState._reset_state(reset_partial_state=True)
