@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,29 @@ def test_distill_writes_runs_summary_and_page(
     (tmp_path / "report.html").unlink()
     assert main(["report", str(tmp_path)]) == 0
     assert (tmp_path / "report.html").read_text() == page
+
+
+def test_a_dry_run_counts_the_students_and_writes_nothing(
+    teachers: list[str],
+    toy_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["distill", *named(teachers), "--data", str(toy_folder), *TINY, "--seeds", "2", "--dry-run"]
+    assert main([*words, "--cache-teacher", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("network        small: ") for line in lines) == 1
+    taught = r"taught         by (.+): \d+ steps in .+ s \(.+ images/s\), \d+ % of the time the teacher's; "
+    taught += r"one run about .+ s with its logits kept for 3 views of each image"
+    assert [found[1] for line in lines if (found := re.fullmatch(taught, line))] == ["one-hot", "VS 0.3"]
+    plan = r"distillation   \(plain \+ 2 taught\) x 2 seeds: 6 runs, about .+ s if none is finished yet"
+    assert re.fullmatch(plan, lines[-2])
+    assert lines[-1].startswith("dry run: ")
+    assert not list(tmp_path.iterdir())
+    assert main([*words, "--logits", "all"]) == 2  # as the run would
+    assert "one-hot has no virtual classes: teach its real logits" in capsys.readouterr().err
 
 
 def test_fewer_teachers_than_before_are_told(

@@ -56,6 +56,8 @@ def test_decoding_that_cannot_keep_up_is_said() -> None:
         learning_rates=(0.1, 0.0),
         timed_steps=10,
         timed_seconds=2.0,
+        teacher_seconds=0.0,
+        kept_views=None,
         decoding_seconds=0.5,
         train_seconds=20.0,
         evaluation_seconds=1.0,

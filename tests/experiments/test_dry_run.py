@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from teacher_builders import BASE, save_logits, train_teachers
 
 from vsmooth.data import Dataset, load_dataset
 from vsmooth.experiments.build import build_network, training_splits
+from vsmooth.experiments.distillation import Distillation
 from vsmooth.experiments.dry_run import dry_run
 from vsmooth.experiments.run import run_experiment
 from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.teachers import open_teacher
 from vsmooth.labels import OneHot, VirtualSmoothing
 from vsmooth.train import Execution, Optimization, TrainingDivergedError
 
@@ -70,6 +73,30 @@ def test_times_grow_with_the_training(toy_dataset: Dataset) -> None:
     assert found.evaluation_seconds > 0
     assert found.decoding_seconds == 0
     assert not found.waits_for_data
+
+
+def test_a_teacher_takes_its_part_of_each_step_or_of_each_view(toy_dataset: Dataset, tmp_path: Path) -> None:
+    """144 images: 3 steps of 48 an epoch, 10 epochs."""
+    network = open_teacher(str(train_teachers(toy_dataset, tmp_path)["one-hot"]), toy_dataset)
+    saved = open_teacher(str(save_logits(tmp_path / "saved.npz", toy_dataset)), toy_dataset)
+    files = sorted(tmp_path.rglob("*"))
+    for source, gamma, views, kept in (
+        (network, 1.0, None, None),
+        (network, 1.0, 2, 2),
+        (network, 0.0, 2, None),
+        (saved, 1.0, 10, None),
+    ):
+        how = Distillation(source.record.fingerprint, gamma, views=views)
+        found = dry_run(replace(BASE, epochs=10, distillation=how), toy_dataset, teacher=source)
+        step, teacher = found.timed_seconds / found.timed_steps, found.teacher_seconds
+        expected = 30 * step if kept is None else 30 * (step - teacher) + kept * 3 * teacher
+        assert found.kept_views == kept
+        assert found.train_seconds == pytest.approx(expected)
+        assert teacher > 0
+    assert sorted(tmp_path.rglob("*")) == files
+    assert dry_run(BASE, toy_dataset).teacher_seconds == 0
+    with pytest.raises(ValueError, match="a teacher and a spec with distillation go together"):
+        dry_run(BASE, toy_dataset, teacher=network)
 
 
 def test_streamed_images_are_timed_without_training_too(toy_folder: Path) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from vsmooth.cli.analysis_options import Attack, Calibrate, Inspect
 from vsmooth.cli.display import Display, say
-from vsmooth.cli.dry_run import print_dry_run, print_plan
+from vsmooth.cli.dry_run import print_distill_plan, print_dry_run, print_plan, print_taught
 from vsmooth.cli.lesson import lesson_of, student_of
 from vsmooth.cli.options import Command, Compare, Distill, Evaluate, Report, Train
 from vsmooth.cli.parsing import parse, spec_of
@@ -29,7 +29,7 @@ from vsmooth.experiments.run_paths import gather_runs
 from vsmooth.experiments.spec import RunSpec
 from vsmooth.experiments.teachers import open_teachers
 from vsmooth.recipes import get_recipe
-from vsmooth.train import CheckpointError, Interrupted, TrainingDivergedError, disconnect, terminable
+from vsmooth.train import CheckpointError, Execution, Interrupted, TrainingDivergedError, disconnect, terminable
 
 _EXPECTED = (ValueError, OSError, CheckpointError, TrainingDivergedError, ModuleNotFoundError)
 _NOTHING_DONE = "dry run: nothing was trained to the end, no run was written; leave out --dry-run to train"
@@ -140,12 +140,28 @@ def _distill(command: Distill, console: Console, typed: str) -> None:
     base, how = student_of(command), lesson_of(command)
     dataset = _load_for(command, console)
     plan = DistillPlan(base, open_teachers(command.teacher, dataset), tuple(range(command.seeds)), how)
+    if command.dry_run:
+        _dry_distill(plan, dataset, command.execution, console)
+        return
     names = {source.record.fingerprint: source.record.name for source in plan.teachers}
     with Display(console, names) as display:
         distill(plan, dataset, command.out, typed, display, execution=command.execution)
     _say_replaced(dataset, console)
     if not console.quiet:
         _report(command.out, console)
+
+
+def _dry_distill(plan: DistillPlan, dataset: Dataset, execution: Execution, console: Console) -> None:
+    """The student alone, then with each teacher."""
+    spec = plan.spec(None, plan.seeds[0])
+    found = [dry_run(spec, dataset, execution)]
+    print_dry_run(found[0], spec, console)
+    for source in plan.teachers:
+        spec = plan.spec(source, plan.seeds[0])
+        found.append(dry_run(spec, dataset, execution, source))
+        print_taught(found[-1], source.record.name, spec, console)
+    print_distill_plan(found, plan, console)
+    say(console, _NOTHING_DONE)
 
 
 def _evaluate(command: Evaluate, console: Console) -> None:

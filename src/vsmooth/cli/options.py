@@ -136,6 +136,8 @@ class Distill:
     """keep so many logits an image one by one and the rest as one number; None: all (2 bytes each)"""
     recipe: str | None = None
     """a setting of the paper (`vsmooth recipes` lists them): its values become the defaults of the other options"""
+    dry_run: bool = False
+    """build the students, time ten steps with each teacher, print how many runs there are and how long, and stop"""
     seeds: int = 1
     """seeds 0, 1, ... for every teacher; three or more give confidence intervals over seeds"""
     setting: Annotated[StudentSetting, tyro.conf.arg(name="")] = field(default_factory=StudentSetting)

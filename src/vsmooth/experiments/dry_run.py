@@ -17,6 +17,7 @@ from vsmooth.experiments.build import build_trainer, training_splits
 from vsmooth.experiments.environment import device_name
 from vsmooth.experiments.results import evaluate_split
 from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.teaching import TeacherSource, make_lesson
 from vsmooth.head import virtual_heads
 from vsmooth.memory import peak_memory
 from vsmooth.train import Execution, Trainer, make_accelerator
@@ -37,9 +38,11 @@ class DryRun:
     steps_per_epoch: batches. optimizer_steps: over the whole training; fewer than batches if gradients are accumulated.
     learning_rates: of up to 240 equally spaced optimizer steps, the first and the last among them.
     timed_seconds: of ``timed_steps`` batches, data included, after warm-up; ten, fewer where they take over a minute.
+    teacher_seconds: that the teacher takes of a step; 0 without one. kept_views: those whose logits a cache keeps.
     decoding_seconds: that the workers of a streamed set need for one batch, without training; 0 for a set in memory.
-    train_seconds, evaluation_seconds: estimated for the whole run, training from the slower of steps and decoding;
-    evaluation is that of the validation split after each epoch, and of validation and test split at the end.
+    train_seconds, evaluation_seconds: estimated for the whole run, training from the slower of steps and decoding, with
+    a teacher whose logits are kept looking at each view once; evaluation is that of the validation split after each
+    epoch, and of validation and test split at the end.
     memory_bytes: a peak after the timed steps; ``memory`` says of what.
     Limits: whatever else the machine does at the time counts as work of the training.
     """
@@ -55,6 +58,8 @@ class DryRun:
     learning_rates: tuple[float, ...]
     timed_steps: int
     timed_seconds: float
+    teacher_seconds: float
+    kept_views: int | None
     decoding_seconds: float
     train_seconds: float
     evaluation_seconds: float
@@ -72,8 +77,12 @@ class DryRun:
         return self.decoding_seconds > self.timed_seconds / self.timed_steps
 
 
-def dry_run(spec: RunSpec, dataset: Dataset, execution: Execution | None = None) -> DryRun:
+def dry_run(
+    spec: RunSpec, dataset: Dataset, execution: Execution | None = None, teacher: TeacherSource | None = None
+) -> DryRun:
     """Build ``spec`` as a run would, train a few steps, evaluate a few images, and throw it away.
+
+    ``teacher`` is the one whose fingerprint ``spec.distillation`` has; it looks at every batch, and nothing is kept.
 
     Raises:
         ValueError, ModuleNotFoundError: as a run would.
@@ -88,13 +97,28 @@ def dry_run(spec: RunSpec, dataset: Dataset, execution: Execution | None = None)
     if accelerator.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(accelerator.device)
     train, validation = training_splits(spec, dataset)
+    lesson = make_lesson(spec, dataset, teacher, accelerator, execution.workers)
     trainer = build_trainer(
-        spec, dataset, train, accelerator, execution, evaluate=lambda _: {}, checkpoints=Path()  # only single steps
+        spec,
+        dataset,
+        train,
+        accelerator,
+        execution,
+        evaluate=lambda _: {},
+        checkpoints=Path(),  # only single steps
+        method=None if lesson is None else lesson.method(),
     )
     batches = _endless(trainer.batches)
     _take_steps(trainer, batches, _WARM_UP, _WARM_UP_PATIENCE)
     timed_steps, timed_seconds = _take_steps(trainer, batches, _TIMED, _PATIENCE)
+    teacher_seconds = 0.0 if lesson is None else _crafting_seconds(trainer, batches, timed_steps)
     decoding_seconds = _decoding_seconds(trainer.batches, batches)
+    step_seconds = timed_seconds / timed_steps
+    train_seconds = max(step_seconds, decoding_seconds) * trainer.total
+    kept_views = None if lesson is None else lesson.kept_views
+    if kept_views is not None:
+        train_seconds = max(step_seconds - teacher_seconds, decoding_seconds) * trainer.total
+        train_seconds += max(teacher_seconds, decoding_seconds) * kept_views * len(trainer.batches)
     memory_bytes, memory = _peak_memory(accelerator.device)
     evaluated = spec.epochs * len(validation) + len(validation) + len(dataset.test)
     return DryRun(
@@ -109,8 +133,10 @@ def dry_run(spec: RunSpec, dataset: Dataset, execution: Execution | None = None)
         learning_rates=_learning_rates(spec, trainer.total // spec.optimization.accumulate),
         timed_steps=timed_steps,
         timed_seconds=timed_seconds,
+        teacher_seconds=teacher_seconds,
+        kept_views=kept_views,
         decoding_seconds=decoding_seconds,
-        train_seconds=max(timed_seconds / timed_steps, decoding_seconds) * trainer.total,
+        train_seconds=train_seconds,
         evaluation_seconds=evaluated * _seconds_per_image(spec, dataset.test, trainer.network, accelerator, execution),
         memory_bytes=memory_bytes,
         memory=memory,
@@ -130,9 +156,23 @@ def _take_steps(trainer: Trainer, batches: Iterator[Batch], most: int, patience:
     while done < most and not (done and alone and time.perf_counter() - began > patience):
         trainer.train_step(next(batches))
         done += 1
-    if trainer.accelerator.device.type != "cpu":
-        torch.accelerator.synchronize()
+    _wait_for(trainer.accelerator.device)
     return done, time.perf_counter() - began
+
+
+def _crafting_seconds(trainer: Trainer, batches: Iterator[Batch], times: int) -> float:
+    """What a step crafts before its loss, for one batch; a teacher's logits."""
+    batch = next(batches)
+    began = time.perf_counter()
+    for _ in range(times):
+        trainer.method.craft(trainer.model, batch)
+    _wait_for(trainer.accelerator.device)
+    return (time.perf_counter() - began) / times
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
 
 
 def _decoding_seconds(source: BatchSource, batches: Iterator[Batch]) -> float:

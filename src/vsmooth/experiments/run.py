@@ -23,7 +23,7 @@ from vsmooth.experiments.results import (
     write_results,
 )
 from vsmooth.experiments.spec import RunSpec
-from vsmooth.experiments.teaching import Lesson, TeacherSource
+from vsmooth.experiments.teaching import TeacherSource, make_lesson
 from vsmooth.train import Execution, Listener, load_weights, make_accelerator, read_weights, tracked
 
 SPEC_FILE = "spec.json"
@@ -69,8 +69,6 @@ def _train_and_write(
     execution: Execution,
     teacher: TeacherSource | None,
 ) -> None:
-    if (teacher is None) != (spec.distillation is None):
-        raise ValueError("a teacher and a spec with distillation go together; one of them is missing")
     accelerator = make_accelerator(
         spec.precision,
         accumulate=spec.optimization.accumulate,
@@ -86,7 +84,7 @@ def _train_and_write(
         metrics = evaluate_clean(validate(network))
         return {name: getattr(metrics, name) for name in ("accuracy", "nll", "ece", "mean_confidence")}
 
-    lesson = None if teacher is None else Lesson(spec, dataset, teacher, accelerator, execution.workers)
+    lesson = make_lesson(spec, dataset, teacher, accelerator, execution.workers)
     method = None if lesson is None else lesson.method()
     trainer = build_trainer(
         spec,

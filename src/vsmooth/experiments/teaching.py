@@ -65,6 +65,12 @@ class Lesson:
             raise ValueError(f"the run's teacher has another fingerprint than {self.source.record.origin}")
         return found
 
+    @property
+    def kept_views(self) -> int | None:
+        """Views of each image whose logits a cache keeps; ``None`` where there is nothing to keep."""
+        found = self.distillation
+        return None if self.source.saved or found.gamma == 0 else found.views
+
     def method(self) -> Distill:
         """The method, with the teacher looking at every batch."""
         found = self.distillation
@@ -74,10 +80,10 @@ class Lesson:
 
     def cached(self, method: Distill, train: Split, root: Path, tell: Callable[[str], None]) -> Distill:
         """The same method with the teacher's logits from a cache below ``root``, which is written if need be."""
-        found = self.distillation
-        if found.views is None or self.source.saved or found.gamma == 0:
+        found, views = self.distillation, self.kept_views
+        if views is None:
             return method
-        key = self._key(found, found.views, method.teacher.width, len(train))
+        key = self._key(found, views, method.teacher.width, len(train))
         folder = root / CACHE_FOLDER / key.name
         batches = make_batches(
             train,
@@ -89,12 +95,12 @@ class Lesson:
             device=self.accelerator.device,
             channels_last=prefers_channels_last(self.accelerator.device),
             workers=self.workers,
-            views=found.views,
+            views=views,
         )
-        mine = range(self.accelerator.process_index, found.views, self.accelerator.num_processes)
+        mine = range(self.accelerator.process_index, views, self.accelerator.num_processes)
 
         def on_view(view: int) -> None:
-            tell(f"the teacher looks at view {view + 1} of {found.views}; its logits are kept in {folder}")
+            tell(f"the teacher looks at view {view + 1} of {views}; its logits are kept in {folder}")
 
         write_cache(folder, key, method.teacher, batches, views=mine, on_view=on_view)
         if isinstance(batches, StreamedBatches):
@@ -141,6 +147,15 @@ class Lesson:
             "teacher_agreement": found.agreement,
             "teacher_divergence": found.divergence,
         }
+
+
+def make_lesson(
+    spec: RunSpec, dataset: Dataset, source: TeacherSource | None, accelerator: Accelerator, workers: int | None
+) -> Lesson | None:
+    """``None`` for a run without a teacher; ``ValueError`` where one of spec and source has a teacher alone."""
+    if (source is None) != (spec.distillation is None):
+        raise ValueError("a teacher and a spec with distillation go together; one of them is missing")
+    return None if source is None else Lesson(spec, dataset, source, accelerator, workers)
 
 
 def check_width(source: TeacherSource, spec: RunSpec, num_classes: int) -> None:
