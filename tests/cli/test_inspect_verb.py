@@ -77,12 +77,13 @@ def test_mistakes(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_interrupted_at_its_figures_it_has_left_its_tables(
-    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("vsmooth.cli.output.save_figure", stop)
     assert main(["inspect", str(runs), "--out", str(tmp_path / "out"), *FEW]) == 130
+    assert capsys.readouterr().out.splitlines()[-1] == "stopped"  # there is no checkpoint to resume from
     text = (tmp_path / "out" / "inspection.md").read_text()
     assert all(f"## {title}" in text for title in ("Virtual classes", "Similarity between classes", "CKA between runs"))

@@ -41,15 +41,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0, 2 for a mistake that the message explains, 128 + n after signal n."""
     typed = shlex.join(["vsmooth", *(sys.argv[1:] if arguments is None else arguments)])
     console = Console(quiet=_rank("RANK") > 0)  # of several processes only one speaks
+    command: Command | None = None
     terminated: list[int] = []
     try:
         with terminable() as terminated:
-            _run(parse(arguments, quiet=console.quiet), console, typed)
+            command = parse(arguments, quiet=console.quiet)
+            _run(command, console, typed)
     except Interrupted as stop:
         say(console, str(stop), style="yellow")
         return 128 + stop.signal_number
     except KeyboardInterrupt as stop:
-        resume = "" if "--dry-run" in typed else "; run the same command again to resume from the last checkpoint"
+        trains = isinstance(command, Train | Compare | Distill) and not command.dry_run
+        resume = "; run the same command again to resume from the last checkpoint" if trains else ""
         say(console, str(stop) or f"stopped{resume}", style="yellow")
         return 128 + (terminated[0] if terminated else signal.SIGINT)
     except _EXPECTED as error:
