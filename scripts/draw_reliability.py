@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vsmooth.experiments.record import load_comparison
+from vsmooth.experiments.comparison import load_comparison
 from vsmooth.report.calibration_figures import ReliabilityPanel, reliability_diagrams
 from vsmooth.report.findings import gap_words
 from vsmooth.report.reliability import pool, reliability_bins, run_outcomes

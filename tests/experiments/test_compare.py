@@ -14,8 +14,9 @@ import pytest
 from vsmooth.data import Dataset, ImageSet
 from vsmooth.experiments import compare as module
 from vsmooth.experiments.compare import CompareListener, ComparePlan, compare
+from vsmooth.experiments.comparison import load_comparison
 from vsmooth.experiments.label_names import ALPHA_GRID, AutoAlpha, parse_label
-from vsmooth.experiments.record import RunRecord, load_comparison
+from vsmooth.experiments.record import RunRecord
 from vsmooth.experiments.run import run_experiment
 from vsmooth.experiments.spec import RunSpec
 from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing

@@ -1,3 +1,5 @@
+"""Records of runs, and of comparisons, on disk and in groups."""
+
 from __future__ import annotations
 
 import json
@@ -8,17 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vsmooth.experiments.record import (
-    Comparison,
-    EpochRecord,
-    RunRecord,
-    load_comparison,
-    read_json,
-    read_record,
-    write_json,
-    write_record,
-    write_summary,
-)
+from vsmooth.experiments.comparison import Comparison, load_comparison, write_summary
+from vsmooth.experiments.json_files import read_json, write_json
+from vsmooth.experiments.record import EpochRecord, RunRecord, read_record, write_record
 
 EPOCH = EpochRecord(1, 1.5, 0.1, 2.0, 900.0, 0.8, 0.6, 0.05, 0.85)
 METRICS = {"accuracy": 0.8, "ece": 0.05, "nll": 0.6, "brier": 0.3, "mean_confidence": 0.85, "top5": 0.99}

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vsmooth.experiments.record import Comparison, EpochRecord, RunRecord, write_record, write_summary
+from vsmooth.experiments.comparison import Comparison, write_summary
+from vsmooth.experiments.record import EpochRecord, RunRecord, write_record
 from vsmooth.report.reliability import outcomes, reliability_bins
 
 SAMPLES, CLASSES = 1500, 10

@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 
 from vsmooth.evaluate import Features, evaluate_similarity
+from vsmooth.experiments.comparison import Comparison
 from vsmooth.experiments.gradient_maps import GradientMaps, Overlap
 from vsmooth.experiments.inspection import FEATURES, InspectionRecord, write_inspection
-from vsmooth.experiments.record import Comparison, RunRecord
+from vsmooth.experiments.record import RunRecord
 from vsmooth.metrics import BootstrapInterval, virtual_diagnostics
 
 PLANE = (7, 2, 4)

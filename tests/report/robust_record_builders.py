@@ -8,7 +8,7 @@ from pathlib import Path
 from vsmooth.attacks.threat import ThreatModel
 from vsmooth.evaluate.sanity_report import LossGrid, SanityReport, SweepPoint
 from vsmooth.evaluate.standing import Standing
-from vsmooth.experiments.record import Comparison
+from vsmooth.experiments.comparison import Comparison
 from vsmooth.experiments.robust_record import AttackRecord, ColumnRecord, RobustRecord, write_robust
 
 IMAGES, CLEAN = 500, 450

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vsmooth.experiments.calibration import CalibrationSettings, calibrate_run, read_calibration
-from vsmooth.experiments.record import Comparison
+from vsmooth.experiments.comparison import Comparison
 from vsmooth.report.calibration_tables import (
     calibrated_labels,
     calibration_table,

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from vsmooth.experiments.record import Comparison, Group, RunRecord, write_record, write_summary
+from vsmooth.experiments.comparison import Comparison, Group, write_summary
+from vsmooth.experiments.record import RunRecord, write_record
 from vsmooth.experiments.teacher_record import TeacherRecord
 from vsmooth.report import render_page, result_table, seed_table
 from vsmooth.report.distillation import claims, findings

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vsmooth.experiments.record import Comparison, RunRecord
+from vsmooth.experiments.comparison import Comparison
+from vsmooth.experiments.record import RunRecord
 from vsmooth.report.findings import claims, findings
 
 Scores = list[tuple[float, float, float]]  # accuracy, ECE, mean confidence per seed

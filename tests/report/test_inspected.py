@@ -11,8 +11,8 @@ import pytest
 import torch
 from inspection_builders import PLANE, inspect_by_hand
 
+from vsmooth.experiments.comparison import Comparison
 from vsmooth.experiments.inspection import FEATURES, read_inspection, write_inspection
-from vsmooth.experiments.record import Comparison
 from vsmooth.report.inspected import (
     gradient_grid,
     inspected_runs,

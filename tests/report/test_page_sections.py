@@ -12,8 +12,9 @@ from inspection_builders import inspect_by_hand
 
 from vsmooth.evaluate import CorruptedMetrics
 from vsmooth.experiments.calibration import CalibrationSettings, calibrate_run
+from vsmooth.experiments.comparison import Comparison
 from vsmooth.experiments.json_files import write_json
-from vsmooth.experiments.record import Comparison, write_record
+from vsmooth.experiments.record import write_record
 from vsmooth.report import render_page
 from vsmooth.report.shift_curves import shift_curves, shift_table
 

@@ -14,7 +14,7 @@ from robust_record_builders import CLEAN, attack_by_hand, make_record, make_sani
 
 from vsmooth.attacks.threat import ThreatModel
 from vsmooth.evaluate.standing import Standing
-from vsmooth.experiments.record import Comparison
+from vsmooth.experiments.comparison import Comparison
 from vsmooth.experiments.robust_record import RobustRecord
 from vsmooth.report import render_page, to_markdown, to_rich
 from vsmooth.report.attacked import (

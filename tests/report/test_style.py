@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from vsmooth.experiments.record import Group
+from vsmooth.experiments.comparison import Group
 from vsmooth.report.style import mix_with_white, styles
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from vsmooth.experiments.record import Comparison, RunRecord
+from vsmooth.experiments.comparison import Comparison
+from vsmooth.experiments.record import RunRecord
 from vsmooth.report.render import Cell, Column, Table, shortened, to_html, to_markdown, to_rich, typeset
 from vsmooth.report.tables import (
     ACCURACY,

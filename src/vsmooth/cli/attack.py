@@ -25,8 +25,8 @@ from vsmooth.evaluate.robust import OnProgress
 from vsmooth.evaluate.robust_columns import NEED_VIRTUAL, Budget
 from vsmooth.experiments.attack_options import AttackOptions
 from vsmooth.experiments.attack_run import attack_run, evaluation_folder, load_test_images, transfers_from_itself
+from vsmooth.experiments.comparison import Comparison
 from vsmooth.experiments.gradient_maps import spread_over_classes
-from vsmooth.experiments.record import Comparison
 from vsmooth.experiments.results import num_virtual_of
 from vsmooth.experiments.robust_record import ADVERSARIAL_FILE, ROBUST_FILE, Adversarial, RobustRecord
 from vsmooth.experiments.run import read_spec

@@ -14,9 +14,9 @@ from vsmooth.cli.output import Output, progress_bar, show_table
 from vsmooth.data import Dataset
 from vsmooth.evaluate import Predictions
 from vsmooth.experiments.calibration import CalibrationSettings, calibrate_run, evaluate_calibration
+from vsmooth.experiments.comparison import Comparison
 from vsmooth.experiments.export import export_calibrated
 from vsmooth.experiments.json_files import write_json
-from vsmooth.experiments.record import Comparison
 from vsmooth.experiments.run_paths import gather_runs
 from vsmooth.experiments.shift import evaluate_shift
 from vsmooth.report.alpha_grid import alpha_table

@@ -20,10 +20,11 @@ from vsmooth.cli.parsing import parse, spec_of
 from vsmooth.cli.recipe_table import print_recipe, print_recipes
 from vsmooth.data import Dataset, known_set, load_dataset
 from vsmooth.experiments.compare import ComparePlan, check_distinct, compare
+from vsmooth.experiments.comparison import Comparison, load_comparison
 from vsmooth.experiments.distill import DistillPlan, distill
 from vsmooth.experiments.dry_run import dry_run
 from vsmooth.experiments.label_names import AutoAlpha, parse_label
-from vsmooth.experiments.record import Comparison, RunRecord, load_comparison, read_record
+from vsmooth.experiments.record import RunRecord, read_record
 from vsmooth.experiments.run import evaluate_run, read_spec, run_experiment
 from vsmooth.experiments.run_paths import gather_runs
 from vsmooth.experiments.spec import RunSpec

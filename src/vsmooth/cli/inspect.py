@@ -10,8 +10,8 @@ from vsmooth.cli.analysis_options import Inspect
 from vsmooth.cli.display import say
 from vsmooth.cli.output import Output, progress_bar, show_table
 from vsmooth.data import Dataset
+from vsmooth.experiments.comparison import Comparison
 from vsmooth.experiments.inspect_runs import LEAST_CLASSES, InspectOptions, inspect_runs, read_human
-from vsmooth.experiments.record import Comparison
 from vsmooth.report.inspected import (
     InspectedRun,
     gradient_grid,

@@ -11,18 +11,11 @@ import torch
 from accelerate import PartialState
 
 from vsmooth.data import Dataset
+from vsmooth.experiments.comparison import SUMMARY_FILE, Comparison, load_comparison, write_summary
 from vsmooth.experiments.environment import describe_environment
 from vsmooth.experiments.json_files import read_json
 from vsmooth.experiments.label_names import AutoAlpha, label_text
-from vsmooth.experiments.record import (
-    SUMMARY_FILE,
-    Comparison,
-    RunRecord,
-    load_comparison,
-    read_record,
-    write_record,
-    write_summary,
-)
+from vsmooth.experiments.record import RunRecord, read_record, write_record
 from vsmooth.experiments.run import run_experiment
 from vsmooth.experiments.spec import RunSpec
 from vsmooth.experiments.teaching import TeacherSource

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from vsmooth.data import Dataset
 from vsmooth.experiments.compare import CompareListener, Runs
+from vsmooth.experiments.comparison import Comparison
 from vsmooth.experiments.distillation import Distillation
-from vsmooth.experiments.record import Comparison
 from vsmooth.experiments.spec import RunSpec
 from vsmooth.experiments.teaching import TeacherSource, check_width
 from vsmooth.train import Execution

@@ -15,9 +15,10 @@ from vsmooth.evaluate import Features, Predictions, collect, evaluate_similarity
 from vsmooth.evaluate.npz_files import is_npy
 from vsmooth.evaluate.predict import model_device
 from vsmooth.experiments.build import training_splits
+from vsmooth.experiments.comparison import Comparison
 from vsmooth.experiments.gradient_maps import collect_gradients, gradient_overlaps, require_captum, spread_over_classes
 from vsmooth.experiments.inspection import FEATURES, InspectionRecord, write_inspection
-from vsmooth.experiments.record import Comparison, RunRecord
+from vsmooth.experiments.record import RunRecord
 from vsmooth.experiments.results import PREDICTIONS, evaluation_batches
 from vsmooth.experiments.run import dataset_fits, read_spec
 from vsmooth.experiments.run_paths import open_run

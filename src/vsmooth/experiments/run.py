@@ -12,8 +12,9 @@ from torch import nn
 from vsmooth.data import Dataset
 from vsmooth.evaluate import CleanMetrics, evaluate_clean
 from vsmooth.experiments.build import build_network, build_trainer, place, training_splits
+from vsmooth.experiments.comparison import SUMMARY_FILE
 from vsmooth.experiments.json_files import read_json, write_json
-from vsmooth.experiments.record import RECORD_FILE, SUMMARY_FILE, TEACHER_METRICS, RunRecord, read_record, write_record
+from vsmooth.experiments.record import RECORD_FILE, TEACHER_METRICS, RunRecord, read_record, write_record
 from vsmooth.experiments.results import (
     PREDICTIONS,
     WEIGHTS_FILE,

@@ -10,7 +10,7 @@ import numpy as np
 
 from vsmooth.evaluate.sanity_report import SweepPoint
 from vsmooth.evaluate.standing import Standing
-from vsmooth.experiments.record import Comparison
+from vsmooth.experiments.comparison import Comparison
 from vsmooth.experiments.robust_record import RobustRecord, robust_records
 from vsmooth.report.robust_figures import LossSurface, RobustCurve
 from vsmooth.report.style import Style, styles

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vsmooth.experiments.record import Comparison
+from vsmooth.experiments.comparison import Comparison
 from vsmooth.report.alpha_grid import alpha_table
 from vsmooth.report.calibration_figures import ece_against_alpha, temperature_bars
 from vsmooth.report.calibration_tables import (

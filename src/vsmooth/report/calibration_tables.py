@@ -20,7 +20,7 @@ from vsmooth.experiments.calibration import (
     CalibrationSettings,
     read_calibration,
 )
-from vsmooth.experiments.record import Comparison
+from vsmooth.experiments.comparison import Comparison
 from vsmooth.metrics import BootstrapInterval, ReliabilityBins
 from vsmooth.report.alpha_grid import AlphaGrid, alpha_grids
 from vsmooth.report.calibration_figures import ReliabilityPanel, ScaledRun

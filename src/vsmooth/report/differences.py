@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from vsmooth.experiments.record import Comparison, Group
+from vsmooth.experiments.comparison import Comparison, Group
 from vsmooth.experiments.statistics import PairedDifference, paired_bootstrap
 from vsmooth.report.reliability import BINS, Floats, Outcomes, bin_index, run_outcomes
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vsmooth.experiments.record import Comparison, Group
+from vsmooth.experiments.comparison import Comparison, Group
 from vsmooth.experiments.statistics import PairedDifference
 from vsmooth.report.differences import difference_from_one_hot
 from vsmooth.report.findings import Claim, gap_words, interval_words, judge, metric_change

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from vsmooth.experiments.record import Comparison, Group
+from vsmooth.experiments.comparison import Comparison, Group
 from vsmooth.experiments.statistics import PairedDifference
 from vsmooth.report.differences import difference_from_one_hot
 from vsmooth.report.tables import ACCURACY, CALIBRATED, ECE, Metric, confidence_gap, confidence_words

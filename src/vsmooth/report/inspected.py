@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from vsmooth.evaluate import Features
+from vsmooth.experiments.comparison import Comparison
 from vsmooth.experiments.gradient_maps import INTEGRATED, GradientMaps
 from vsmooth.experiments.inspection import FEATURES, InspectionRecord, read_inspection
-from vsmooth.experiments.record import Comparison, RunRecord
+from vsmooth.experiments.record import RunRecord
 from vsmooth.metrics import Plane, between_share, class_similarity, plane_basis, virtual_mass
 from vsmooth.report.representation_figures import MassColumn, PlaneCloud, PlaneColumn
 from vsmooth.report.similarity_table import SimilarityRow

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from vsmooth.experiments.comparison import Comparison
 from vsmooth.experiments.inspection import read_inspection
-from vsmooth.experiments.record import Comparison
 from vsmooth.metrics import mass_verdict
 from vsmooth.report.inspected import InspectedRun
 from vsmooth.report.render import Cell, Column, Table

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vsmooth.atomic import replacing
-from vsmooth.experiments.record import Comparison, Group
+from vsmooth.experiments.comparison import Comparison, Group
 from vsmooth.report import distillation, figures, tables
 from vsmooth.report.calibration_figures import ReliabilityPanel, reliability_diagrams
 from vsmooth.report.calibration_sections import calibration_sections

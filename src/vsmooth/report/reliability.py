@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vsmooth.experiments.record import Comparison, RunRecord
+from vsmooth.experiments.comparison import Comparison
+from vsmooth.experiments.record import RunRecord
 from vsmooth.metrics.binning import bin_outcomes, equal_width_index
 
 BINS = 15

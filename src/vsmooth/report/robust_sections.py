@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vsmooth.experiments.record import Comparison
+from vsmooth.experiments.comparison import Comparison
 from vsmooth.report.attacked import (
     STILL_RIGHT,
     AttackedRun,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from vsmooth.data.corruptions import SEVERITIES
-from vsmooth.experiments.record import Comparison
+from vsmooth.experiments.comparison import Comparison
 from vsmooth.experiments.shift import ShiftRecord, read_shift
 from vsmooth.report.render import Cell, Column, Table
 from vsmooth.report.shift_figures import ShiftCurve

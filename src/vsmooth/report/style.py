@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vsmooth.experiments.record import Group
+from vsmooth.experiments.comparison import Group
 
 # Okabe and Ito 2008: vermillion and blue differ for every common colour deficiency; one-hot is neutral. Students have
 # the look of their teacher's label; green is a teacher of which no label is known.

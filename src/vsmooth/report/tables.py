@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vsmooth.experiments.record import Comparison, Group
+from vsmooth.experiments.comparison import Comparison, Group
 from vsmooth.experiments.statistics import PairedDifference
 from vsmooth.report.differences import difference_from_one_hot
 from vsmooth.report.render import STAR, Cell, Column, Table, fits, print_with_notes
