@@ -13,27 +13,24 @@ from rich.console import Console
 
 from vsmooth.cli.analysis_options import Attack, Calibrate, Inspect
 from vsmooth.cli.display import Display, say
-from vsmooth.cli.dry_run import print_distill_plan, print_dry_run, print_plan, print_taught
+from vsmooth.cli.dry_run import dry_compare, dry_distill, dry_train
 from vsmooth.cli.lesson import lesson_of, student_of
 from vsmooth.cli.options import Command, Compare, Distill, Evaluate, Report, Train
 from vsmooth.cli.parsing import parse, spec_of
 from vsmooth.cli.recipe_table import print_recipe, print_recipes
 from vsmooth.data import Dataset, known_set, load_dataset
-from vsmooth.experiments.compare import ComparePlan, check_distinct, compare
+from vsmooth.experiments.compare import ComparePlan, compare
 from vsmooth.experiments.comparison import Comparison, load_comparison
 from vsmooth.experiments.distill import DistillPlan, distill
-from vsmooth.experiments.dry_run import dry_run
 from vsmooth.experiments.label_names import AutoAlpha, parse_label
 from vsmooth.experiments.record import RunRecord, read_record
 from vsmooth.experiments.run import evaluate_run, read_spec, run_experiment
 from vsmooth.experiments.run_paths import gather_runs
-from vsmooth.experiments.spec import RunSpec
 from vsmooth.experiments.teachers import open_teachers
 from vsmooth.recipes import get_recipe
-from vsmooth.train import CheckpointError, Execution, Interrupted, TrainingDivergedError, disconnect, terminable
+from vsmooth.train import CheckpointError, Interrupted, TrainingDivergedError, disconnect, terminable
 
 _EXPECTED = (ValueError, OSError, CheckpointError, TrainingDivergedError, ModuleNotFoundError)
-_NOTHING_DONE = "dry run: nothing was trained to the end, no run was written; leave out --dry-run to train"
 _NAMED = 5  # of unreadable images
 _INSTALL = '; it comes with pip install "vsmooth[lab]"'
 
@@ -101,8 +98,7 @@ def _train(command: Train, console: Console) -> None:
     spec = spec_of(command.setting).with_label(label, command.seed)
     dataset = _load_for(command, console)
     if command.dry_run:
-        print_dry_run(dry_run(spec, dataset, command.execution), spec, console)
-        say(console, _NOTHING_DONE)
+        dry_train(spec, dataset, command.execution, console)
         return
     with Display(console) as display:
         display.on_run(0, 1, spec)
@@ -118,24 +114,13 @@ def _compare(command: Compare, console: Console, typed: str) -> None:
     plan = ComparePlan(spec_of(command.setting), labels, tuple(range(command.seeds)))
     dataset = _load_for(command, console)
     if command.dry_run:
-        check_distinct(labels, dataset.num_classes)
-        spec = _widest(plan, dataset.num_classes)
-        found = dry_run(spec, dataset, command.execution)
-        print_dry_run(found, spec, console)
-        print_plan(found, plan, console)
-        say(console, _NOTHING_DONE)
+        dry_compare(plan, dataset, command.execution, console)
         return
     with Display(console) as display:
         compare(plan, dataset, command.out, typed, display, execution=command.execution)
     _say_replaced(dataset, console)
     if not console.quiet:
         _report(command.out, console)
-
-
-def _widest(plan: ComparePlan, num_classes: int) -> RunSpec:
-    """The run with the most outputs: none of the others takes longer."""
-    schemes = (label.candidates()[0] if isinstance(label, AutoAlpha) else label for label in plan.labels)
-    return plan.base.with_label(max(schemes, key=lambda scheme: scheme.width(num_classes)))
 
 
 def _distill(command: Distill, console: Console, typed: str) -> None:
@@ -145,7 +130,7 @@ def _distill(command: Distill, console: Console, typed: str) -> None:
     dataset = _load_for(command, console)
     plan = DistillPlan(base, open_teachers(command.teacher, dataset), tuple(range(command.seeds)), how)
     if command.dry_run:
-        _dry_distill(plan, dataset, command.execution, console)
+        dry_distill(plan, dataset, command.execution, console)
         return
     names = {source.record.fingerprint: source.record.name for source in plan.teachers}
     with Display(console, names) as display:
@@ -153,19 +138,6 @@ def _distill(command: Distill, console: Console, typed: str) -> None:
     _say_replaced(dataset, console)
     if not console.quiet:
         _report(command.out, console)
-
-
-def _dry_distill(plan: DistillPlan, dataset: Dataset, execution: Execution, console: Console) -> None:
-    """The student alone, then with each teacher."""
-    spec = plan.spec(None, plan.seeds[0])
-    found = [dry_run(spec, dataset, execution)]
-    print_dry_run(found[0], spec, console)
-    for source in plan.teachers:
-        spec = plan.spec(source, plan.seeds[0])
-        found.append(dry_run(spec, dataset, execution, source))
-        print_taught(found[-1], source.record.name, spec, console)
-    print_distill_plan(found, plan, console)
-    say(console, _NOTHING_DONE)
 
 
 def _evaluate(command: Evaluate, console: Console) -> None:

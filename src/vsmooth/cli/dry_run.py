@@ -1,17 +1,57 @@
-"""A dry run in words and one small picture."""
+"""`--dry-run`: what a training would be, in words and one small picture."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from rich.console import Console
 
 from vsmooth.cli.display import say
 from vsmooth.cli.plot import draw_curve
-from vsmooth.experiments.compare import ComparePlan
+from vsmooth.data import Dataset
+from vsmooth.experiments.compare import ComparePlan, check_distinct
 from vsmooth.experiments.distill import DistillPlan
-from vsmooth.experiments.dry_run import DryRun
+from vsmooth.experiments.dry_run import DryRun, dry_run
+from vsmooth.experiments.label_names import AutoAlpha
 from vsmooth.experiments.spec import RunSpec
+from vsmooth.train import Execution
+
+_NOTHING_DONE = "dry run: nothing was trained to the end, no run was written; leave out --dry-run to train"
+
+
+def dry_train(spec: RunSpec, dataset: Dataset, execution: Execution, console: Console) -> None:
+    """One run."""
+    print_dry_run(dry_run(spec, dataset, execution), spec, console)
+    say(console, _NOTHING_DONE)
+
+
+def dry_compare(plan: ComparePlan, dataset: Dataset, execution: Execution, console: Console) -> None:
+    """The run with the most outputs, and how many runs there are."""
+    check_distinct(plan.labels, dataset.num_classes)
+    spec = _widest(plan, dataset.num_classes)
+    found = dry_run(spec, dataset, execution)
+    print_dry_run(found, spec, console)
+    most = "at most " if plan.most_runs > len(plan.labels) * len(plan.seeds) else ""
+    runs = f"{len(plan.labels)} labels x {len(plan.seeds)} seeds: {most}{plan.most_runs} runs"
+    seconds = duration_text(found.seconds * plan.most_runs)
+    _line(console, "comparison", f"{runs}, {most or 'about '}{seconds} if none is finished yet")
+    say(console, _NOTHING_DONE)
+
+
+def dry_distill(plan: DistillPlan, dataset: Dataset, execution: Execution, console: Console) -> None:
+    """The student alone, then with each teacher, and how many runs there are."""
+    plan.check_fits(dataset.num_classes)
+    spec = plan.spec(None, plan.seeds[0])
+    found = dry_run(spec, dataset, execution)
+    print_dry_run(found, spec, console)
+    seconds = found.seconds
+    for source in plan.teachers:
+        spec = plan.spec(source, plan.seeds[0])
+        found = dry_run(spec, dataset, execution, source)
+        _print_taught(found, source.record.name, spec, console)
+        seconds += found.seconds
+    runs = f"(plain + {len(plan.teachers)} taught) x {len(plan.seeds)} seeds: {plan.num_runs} runs"
+    total = duration_text(len(plan.seeds) * seconds)
+    _line(console, "distillation", f"{runs}, about {total} if none is finished yet")
+    say(console, _NOTHING_DONE)
 
 
 def print_dry_run(found: DryRun, spec: RunSpec, console: Console) -> None:
@@ -39,40 +79,6 @@ def print_dry_run(found: DryRun, spec: RunSpec, console: Console) -> None:
         _line(console, "memory", f"{found.memory_bytes / 2**30:.2f} GiB, {found.memory}")
 
 
-def print_plan(found: DryRun, plan: ComparePlan, console: Console) -> None:
-    """How many runs a comparison is, and how long all of them take."""
-    most = "at most " if plan.most_runs > len(plan.labels) * len(plan.seeds) else ""
-    _line(
-        console,
-        "comparison",
-        f"{len(plan.labels)} labels x {len(plan.seeds)} seeds: {most}{plan.most_runs} runs, {most or 'about '}"
-        f"{duration_text(found.seconds * plan.most_runs)} if none is finished yet",
-    )
-
-
-def print_taught(found: DryRun, teacher: str, spec: RunSpec, console: Console) -> None:
-    """What one run is with a teacher."""
-    share = found.teacher_seconds * found.timed_steps / found.timed_seconds
-    kept = "" if found.kept_views is None else f" with its logits kept for {found.kept_views:,} views of each image"
-    _line(
-        console,
-        "taught",
-        f"by {teacher}: {_speed(found, spec)}, {100 * share:.0f} % of the time the teacher's; "
-        f"one run about {duration_text(found.seconds)}{kept}",
-    )
-
-
-def print_distill_plan(found: Sequence[DryRun], plan: DistillPlan, console: Console) -> None:
-    """How many students there are, and how long all of them take; ``found``: without a teacher, then with each."""
-    seconds = len(plan.seeds) * sum(run.seconds for run in found)
-    _line(
-        console,
-        "distillation",
-        f"(plain + {len(plan.teachers)} taught) x {len(plan.seeds)} seeds: {plan.num_runs} runs, about "
-        f"{duration_text(seconds)} if none is finished yet",
-    )
-
-
 def duration_text(seconds: float) -> str:
     """The two largest units: "3 d 4 h", "2 h 5 min", "7 min 30 s", "12 s"."""
     if seconds < 10:
@@ -84,6 +90,23 @@ def duration_text(seconds: float) -> str:
     (large, size), (small, part) = units[first], units[first + 1]
     whole, rest = divmod(round(seconds / part), size // part)
     return f"{whole} {large} {rest} {small}" if rest else f"{whole} {large}"
+
+
+def _widest(plan: ComparePlan, num_classes: int) -> RunSpec:
+    """The run with the most outputs: none of the others takes longer."""
+    schemes = (label.candidates()[0] if isinstance(label, AutoAlpha) else label for label in plan.labels)
+    return plan.base.with_label(max(schemes, key=lambda scheme: scheme.width(num_classes)))
+
+
+def _print_taught(found: DryRun, teacher: str, spec: RunSpec, console: Console) -> None:
+    share = found.teacher_seconds * found.timed_steps / found.timed_seconds
+    kept = "" if found.kept_views is None else f" with its logits kept for {found.kept_views:,} views of each image"
+    _line(
+        console,
+        "taught",
+        f"by {teacher}: {_speed(found, spec)}, {100 * share:.0f} % of the time the teacher's; "
+        f"one run about {duration_text(found.seconds)}{kept}",
+    )
 
 
 def _print_schedule(found: DryRun, spec: RunSpec, console: Console) -> None:

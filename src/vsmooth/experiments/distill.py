@@ -48,6 +48,11 @@ class DistillPlan:
         how = replace(self.how, teacher=source.record.fingerprint, views=views)
         return replace(self.base, seed=seed, distillation=how)
 
+    def check_fits(self, num_classes: int) -> None:
+        """Raise ``ValueError`` for a teacher whose logits the student cannot imitate."""
+        for source in self.teachers:
+            check_width(source, self.spec(source, self.seeds[0]), num_classes)
+
 
 def distill(
     plan: DistillPlan,
@@ -65,8 +70,7 @@ def distill(
         ValueError: a teacher whose logits the student cannot imitate; else as :func:`run_experiment`.
         TrainingDivergedError, CheckpointError: as :func:`run_experiment`, with the teacher and the seed.
     """
-    for source in plan.teachers:
-        check_width(source, plan.spec(source, plan.seeds[0]), dataset.num_classes)
+    plan.check_fits(dataset.num_classes)
     runs = Runs(dataset, directory, command, plan.num_runs, listener or CompareListener(), execution)
     with runs.summed_up():
         for seed in plan.seeds:
