@@ -26,10 +26,10 @@ from vsmooth.attacks import PGD, Target, ThreatModel
 from vsmooth.attacks.autoattack import standard_autoattack
 from vsmooth.data import load_dataset
 from vsmooth.evaluate import attack_target, evaluate_robust
-from vsmooth.evaluate.cascade import Column
-from vsmooth.evaluate.targets import Precision
-from vsmooth.experiments.attack_run import load_test_images
+from vsmooth.evaluate.robust.cascade import Column
+from vsmooth.evaluate.robust.targets import Precision
 from vsmooth.experiments.environment import describe_environment
+from vsmooth.experiments.robust.attack import load_test_images
 from vsmooth.experiments.run_paths import open_run
 from vsmooth.experiments.shift import evenly_spaced
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vsmooth.experiments.comparison import load_comparison
-from vsmooth.report.calibration_figures import ReliabilityPanel, reliability_diagrams
-from vsmooth.report.findings import gap_words
-from vsmooth.report.reliability import pool, reliability_bins, run_outcomes
-from vsmooth.report.style import styles
-from vsmooth.report.tables import confidence_gap
+from vsmooth.records.comparison import load_comparison
+from vsmooth.report.calibration.figures import ReliabilityPanel, reliability_diagrams
+from vsmooth.report.comparison.findings import gap_words
+from vsmooth.report.comparison.reliability import pool, reliability_bins, run_outcomes
+from vsmooth.report.comparison.tables import confidence_gap
+from vsmooth.report.drawing.style import styles
 
 
 def main() -> None:

@@ -12,14 +12,14 @@ import torch
 from cli_builders import squeezed
 from safetensors.torch import load_file, save_file
 
-from vsmooth.cli import attack as verb
 from vsmooth.cli import main
-from vsmooth.cli.attack import parse_epsilon
+from vsmooth.cli.verbs.attack import attack as verb
+from vsmooth.cli.verbs.attack import parse_epsilon
 from vsmooth.data import load_dataset
-from vsmooth.experiments.attack_options import AttackOptions
-from vsmooth.experiments.attack_run import attack_run
-from vsmooth.experiments.robust_record import read_robust
+from vsmooth.experiments.robust.attack import attack_run
+from vsmooth.experiments.robust.options import AttackOptions
 from vsmooth.experiments.run import read_spec
+from vsmooth.records.robust import read_robust
 
 QUICK = ["--attacks", "pgd", "cw", "multi-target", "--no-sanity", "--images", "40"]
 
@@ -78,7 +78,7 @@ def test_a_finished_evaluation_is_read_back(
     (run,) = runs.glob("one-hot-*")
     assert main(["attack", str(run), *QUICK]) == 0
     first = capsys.readouterr().out
-    monkeypatch.setattr("vsmooth.experiments.attack_run.evaluate_robust", None)  # would fail if it were called
+    monkeypatch.setattr("vsmooth.experiments.robust.attack.evaluate_robust", None)  # would fail if it were called
     assert main(["attack", str(run), *QUICK]) == 0
     assert capsys.readouterr().out == first
 

@@ -118,7 +118,8 @@ def test_interrupted_at_its_figures_or_before_it_has_left_its_tables(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vsmooth.cli.calibrate.evaluate_shift" if options else "vsmooth.cli.output.save_figure", stop)
+    stopped = "verbs.calibrate.evaluate_shift" if options else "output.save_figure"
+    monkeypatch.setattr(f"vsmooth.cli.{stopped}", stop)
     assert main(["calibrate", str(runs), *options, "--out", str(tmp_path / "out"), *FEW]) == 130
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"calibration.md", "calibration.json"}
     assert "## Before and after scaling" in (tmp_path / "out" / "calibration.md").read_text()

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from vsmooth.cli import display
 from vsmooth.cli.display import Display, say
-from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.labels import VirtualSmoothing
 from vsmooth.train import EpochLog
 

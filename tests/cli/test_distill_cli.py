@@ -13,8 +13,8 @@ from vsmooth.cli import main
 from vsmooth.cli.lesson import lesson_of
 from vsmooth.cli.options import Distill
 from vsmooth.cli.parsing import parse
-from vsmooth.experiments.distillation import Distillation
 from vsmooth.experiments.run import read_spec
+from vsmooth.experiments.specs.distillation import Distillation
 from vsmooth.losses import Divergence
 
 TINY = ["--epochs", "1", "--batch-size", "36", "--precision", "fp32"]

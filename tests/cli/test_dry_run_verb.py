@@ -13,7 +13,7 @@ from rich.console import Console
 from vsmooth.cli import main
 from vsmooth.cli.dry_run import duration_text, print_dry_run
 from vsmooth.experiments.dry_run import DryRun
-from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.specs.run_spec import RunSpec
 
 TINY = ["--epochs", "4", "--batch-size", "36", "--precision", "fp32"]
 

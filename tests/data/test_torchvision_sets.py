@@ -10,7 +10,7 @@ import torchvision
 from data_builders import make_images, write_idx
 
 from vsmooth.data import load_dataset
-from vsmooth.data.torchvision_sets import data_root
+from vsmooth.data.roots import data_root
 
 
 @pytest.fixture(autouse=True)

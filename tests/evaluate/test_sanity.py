@@ -22,9 +22,9 @@ from vsmooth.evaluate import (
     evaluate_sanity,
     findings,
 )
-from vsmooth.evaluate.cascade import View
-from vsmooth.evaluate.sanity_report import LossGrid, SweepPoint
-from vsmooth.evaluate.targets import Precision
+from vsmooth.evaluate.robust.cascade import View
+from vsmooth.evaluate.robust.targets import Precision
+from vsmooth.records.sanity import LossGrid, SweepPoint
 
 THREAT = ThreatModel(epsilon=0.08)
 TEMPLATES = torch.eye(4).repeat_interleave(4, dim=1)  # each class is the sum of one quarter of the pixels

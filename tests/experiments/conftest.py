@@ -9,7 +9,7 @@ import pytest
 
 from vsmooth.data import Dataset
 from vsmooth.experiments.compare import ComparePlan, compare
-from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
 
 PLAN = ComparePlan(

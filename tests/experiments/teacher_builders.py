@@ -11,7 +11,7 @@ import torch
 
 from vsmooth.data import NO_AUGMENTATION, Dataset, ImageSet
 from vsmooth.experiments.compare import ComparePlan, compare
-from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
 
 BASE = RunSpec("toy", "small", epochs=2, batch_size=48, augmentation=NO_AUGMENTATION)

@@ -15,20 +15,20 @@ from torch import Tensor, nn
 from vsmooth.attacks import PGD, ThreatModel
 from vsmooth.data import Dataset
 from vsmooth.evaluate import Budget, attack_target
-from vsmooth.experiments import attack_run as attack_run_module
-from vsmooth.experiments.attack_options import AttackOptions
-from vsmooth.experiments.attack_run import attack_run
-from vsmooth.experiments.json_files import read_json, write_json
-from vsmooth.experiments.robust_record import (
+from vsmooth.experiments.robust.attack import attack_run
+from vsmooth.experiments.robust.attack import attack_run as attack_run_module
+from vsmooth.experiments.robust.options import AttackOptions
+from vsmooth.experiments.robust.verify import verify_attack
+from vsmooth.experiments.run_paths import open_run
+from vsmooth.experiments.shift import evenly_spaced
+from vsmooth.records.json_files import read_json, write_json
+from vsmooth.records.robust import (
     ADVERSARIAL_FILE,
     ROBUST_FILE,
     Adversarial,
     read_robust,
     robust_records,
 )
-from vsmooth.experiments.run_paths import open_run
-from vsmooth.experiments.shift import evenly_spaced
-from vsmooth.experiments.verify_attack import verify_attack
 
 FEW = AttackOptions(
     ThreatModel(epsilon=0.05),

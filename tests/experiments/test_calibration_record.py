@@ -14,14 +14,9 @@ from torch.nn.functional import cross_entropy
 from torchmetrics.classification import MulticlassCalibrationError
 
 from vsmooth.evaluate import Predictions
-from vsmooth.experiments.calibration import (
-    CalibrationRecord,
-    CalibrationSettings,
-    calibrate_run,
-    evaluate_calibration,
-    read_calibration,
-)
-from vsmooth.experiments.record import read_record
+from vsmooth.experiments.calibration import calibrate_run, evaluate_calibration
+from vsmooth.records.calibration import CalibrationRecord, CalibrationSettings, read_calibration
+from vsmooth.records.run import read_record
 
 FEW = CalibrationSettings(resamples=40)
 

@@ -14,12 +14,12 @@ import pytest
 from vsmooth.data import Dataset, ImageSet
 from vsmooth.experiments import compare as module
 from vsmooth.experiments.compare import CompareListener, ComparePlan, compare
-from vsmooth.experiments.comparison import load_comparison
-from vsmooth.experiments.label_names import ALPHA_GRID, AutoAlpha, parse_label
-from vsmooth.experiments.record import RunRecord
 from vsmooth.experiments.run import run_experiment
-from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.specs.label_names import ALPHA_GRID, AutoAlpha, parse_label
+from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
+from vsmooth.records.comparison import load_comparison
+from vsmooth.records.run import RunRecord
 from vsmooth.train import Interrupted, TrainingDivergedError
 
 BASE = RunSpec("toy", "small", epochs=1, batch_size=48)

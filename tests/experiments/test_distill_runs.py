@@ -18,14 +18,15 @@ from teacher_builders import BASE, Teachers, save_logits, train_teachers
 
 from vsmooth.data import Dataset, Mixing
 from vsmooth.experiments.compare import CompareListener
-from vsmooth.experiments.comparison import Comparison, load_comparison
-from vsmooth.experiments.distill import DistillPlan, distill
-from vsmooth.experiments.distillation import Distillation
-from vsmooth.experiments.record import read_record
 from vsmooth.experiments.run import evaluate_run, run_experiment
-from vsmooth.experiments.teachers import TeacherSource, open_teacher, open_teachers
+from vsmooth.experiments.specs.distillation import Distillation
+from vsmooth.experiments.teaching.distill import DistillPlan, distill
+from vsmooth.experiments.teaching.lesson import TeacherSource
+from vsmooth.experiments.teaching.sources import open_teacher, open_teachers
 from vsmooth.labels import VirtualSmoothing
 from vsmooth.losses import Divergence
+from vsmooth.records.comparison import Comparison, load_comparison
+from vsmooth.records.run import read_record
 from vsmooth.train import Interrupted
 
 

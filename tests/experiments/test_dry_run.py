@@ -11,11 +11,11 @@ from teacher_builders import BASE, save_logits, train_teachers
 
 from vsmooth.data import Dataset, load_dataset
 from vsmooth.experiments.build import build_network, training_splits
-from vsmooth.experiments.distillation import Distillation
 from vsmooth.experiments.dry_run import dry_run
 from vsmooth.experiments.run import run_experiment
-from vsmooth.experiments.spec import RunSpec
-from vsmooth.experiments.teachers import open_teacher
+from vsmooth.experiments.specs.distillation import Distillation
+from vsmooth.experiments.specs.run_spec import RunSpec
+from vsmooth.experiments.teaching.sources import open_teacher
 from vsmooth.labels import OneHot, VirtualSmoothing
 from vsmooth.train import Execution, Optimization, TrainingDivergedError
 

@@ -10,15 +10,10 @@ import torch
 from scipy.stats import spearmanr
 
 from vsmooth.data import Dataset
-from vsmooth.experiments.gradient_maps import (
-    GRADIENTS_FILE,
-    GradientMaps,
-    collect_gradients,
-    gradient_overlaps,
-    spread_over_classes,
-)
+from vsmooth.experiments.inspection.gradient_maps import collect_gradients, gradient_overlaps, spread_over_classes
 from vsmooth.experiments.run_paths import open_run
 from vsmooth.head import all_logits
+from vsmooth.records.gradient_maps import GRADIENTS_FILE, GradientMaps
 
 
 def test_gradients_are_those_of_the_logits(run_of: dict[str, Path], toy_dataset: Dataset, tmp_path: Path) -> None:

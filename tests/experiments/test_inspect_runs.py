@@ -13,15 +13,15 @@ import torch
 
 from vsmooth.data import Dataset, ImageSet
 from vsmooth.evaluate import Features, Predictions, evaluate_similarity
-from vsmooth.experiments import gradient_maps
 from vsmooth.experiments.build import training_splits
-from vsmooth.experiments.inspect_runs import InspectOptions, find_classes, inspect_runs, read_human
-from vsmooth.experiments.inspection import FEATURES, read_inspection
+from vsmooth.experiments.inspection import gradient_maps
+from vsmooth.experiments.inspection.inspect_runs import InspectOptions, find_classes, inspect_runs, read_human
 from vsmooth.experiments.run import read_spec, run_experiment
 from vsmooth.experiments.run_paths import gather_runs, open_run
-from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.head import all_logits
 from vsmooth.labels import VirtualSmoothing
+from vsmooth.records.inspection import FEATURES, read_inspection
 
 FEW = InspectOptions(samples=2, resamples=40)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from vsmooth.experiments.label_names import ALPHA_GRID, AutoAlpha, label_text, parse_label
+from vsmooth.experiments.specs.label_names import ALPHA_GRID, AutoAlpha, label_text, parse_label
 from vsmooth.labels import LabelScheme, LabelSmoothing, OneHot, VirtualSmoothing
 
 

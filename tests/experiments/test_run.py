@@ -19,7 +19,7 @@ from vsmooth.evaluate import Predictions, evaluate_clean
 from vsmooth.experiments import results
 from vsmooth.experiments.build import training_splits
 from vsmooth.experiments.run import evaluate_run, load_run, read_spec, run_experiment
-from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.labels import OneHot, VirtualSmoothing
 from vsmooth.train import CheckpointError, Execution, Interrupted, Listener, Optimization, read_weights
 

@@ -10,9 +10,10 @@ import torch
 
 from vsmooth.data import Dataset
 from vsmooth.data.corruptions import corrupt
-from vsmooth.experiments.record import read_record
 from vsmooth.experiments.run_paths import open_run
-from vsmooth.experiments.shift import SHIFT_FILE, evaluate_shift, evenly_spaced, read_shift
+from vsmooth.experiments.shift import evaluate_shift, evenly_spaced
+from vsmooth.records.run import read_record
+from vsmooth.records.shift import SHIFT_FILE, read_shift
 
 NAMES = ("contrast", "gaussian-noise")
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from vsmooth.data import Augmentation, Mixing
-from vsmooth.experiments.distillation import Distillation
-from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.specs.distillation import Distillation
+from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
 from vsmooth.losses import Divergence
 from vsmooth.train import Optimization

@@ -16,8 +16,8 @@ from teacher_builders import BASE, Teachers, save_logits, train_teachers
 
 from vsmooth.data import Dataset, ImageSet
 from vsmooth.experiments.build import training_splits
-from vsmooth.experiments.distill import DistillPlan, distill
-from vsmooth.experiments.teachers import open_teacher, open_teachers, training_places
+from vsmooth.experiments.teaching.distill import DistillPlan, distill
+from vsmooth.experiments.teaching.sources import open_teacher, open_teachers, training_places
 from vsmooth.train import make_accelerator
 
 

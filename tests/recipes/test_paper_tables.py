@@ -10,7 +10,7 @@ import torch
 
 from vsmooth.classifier import find_classifier
 from vsmooth.data import Mixing, known_set
-from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.models import build_model, list_models
 from vsmooth.recipes import Recipe, get_recipe, list_recipes
 

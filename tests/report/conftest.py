@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vsmooth.experiments.comparison import Comparison, write_summary
-from vsmooth.experiments.record import EpochRecord, RunRecord, write_record
-from vsmooth.report.reliability import outcomes, reliability_bins
+from vsmooth.records.comparison import Comparison, write_summary
+from vsmooth.records.run import EpochRecord, RunRecord, write_record
+from vsmooth.report.comparison.reliability import outcomes, reliability_bins
 
 SAMPLES, CLASSES = 1500, 10
 # label, alpha, signal, temperature: the temperature sets how confident the made-up network is

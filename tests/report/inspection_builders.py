@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 
 from vsmooth.evaluate import Features, evaluate_similarity
-from vsmooth.experiments.comparison import Comparison
-from vsmooth.experiments.gradient_maps import GradientMaps, Overlap
-from vsmooth.experiments.inspection import FEATURES, InspectionRecord, write_inspection
-from vsmooth.experiments.record import RunRecord
 from vsmooth.metrics import BootstrapInterval, virtual_diagnostics
+from vsmooth.records.comparison import Comparison
+from vsmooth.records.gradient_maps import GradientMaps, Overlap
+from vsmooth.records.inspection import FEATURES, InspectionRecord, write_inspection
+from vsmooth.records.run import RunRecord
 
 PLANE = (7, 2, 4)
 WIDTH = 16

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from vsmooth.attacks.threat import ThreatModel
-from vsmooth.evaluate.sanity_report import LossGrid, SanityReport, SweepPoint
-from vsmooth.evaluate.standing import Standing
-from vsmooth.experiments.comparison import Comparison
-from vsmooth.experiments.robust_record import AttackRecord, ColumnRecord, RobustRecord, write_robust
+from vsmooth.records.comparison import Comparison
+from vsmooth.records.robust import AttackRecord, ColumnRecord, RobustRecord, write_robust
+from vsmooth.records.sanity import LossGrid, SanityReport, SweepPoint
+from vsmooth.records.standing import Standing
 
 IMAGES, CLEAN = 500, 450
 STEPS = (-1.0, 0.0, 1.0)

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from vsmooth.report.alpha_grid import alpha_grids, alpha_table
-from vsmooth.report.render import to_markdown
+from vsmooth.report.calibration.alpha_grid import alpha_grids, alpha_table
+from vsmooth.report.render.table import to_markdown
 
 # label, alpha, seed, validation accuracy, test ECE
 ROWS = [

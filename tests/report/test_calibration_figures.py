@@ -3,16 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vsmooth.report.alpha_grid import AlphaGrid
-from vsmooth.report.calibration_figures import (
+from vsmooth.report.calibration.alpha_grid import AlphaGrid
+from vsmooth.report.calibration.figures import (
     ReliabilityPanel,
     ScaledRun,
     ece_against_alpha,
     reliability_diagrams,
     temperature_bars,
 )
-from vsmooth.report.reliability import Bins, outcomes, reliability_bins
-from vsmooth.report.style import Style
+from vsmooth.report.comparison.reliability import Bins, outcomes, reliability_bins
+from vsmooth.report.drawing.style import Style
 
 STYLE = Style("#0072b2", "D", "-")
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vsmooth.experiments.calibration import CalibrationSettings, calibrate_run, read_calibration
-from vsmooth.experiments.comparison import Comparison
-from vsmooth.report.calibration_tables import (
+from vsmooth.experiments.calibration import calibrate_run
+from vsmooth.records.calibration import CalibrationSettings, read_calibration
+from vsmooth.records.comparison import Comparison
+from vsmooth.report.calibration.tables import (
     calibrated_labels,
     calibration_table,
     comparison_grids,
@@ -20,7 +21,7 @@ from vsmooth.report.calibration_tables import (
     scaled_runs,
     scaling_table,
 )
-from vsmooth.report.render import Table, to_rich
+from vsmooth.report.render.table import Table, to_rich
 
 FEW = CalibrationSettings(resamples=40)
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vsmooth.experiments.comparison import Comparison
-from vsmooth.report.differences import difference_from_one_hot
+from vsmooth.records.comparison import Comparison
+from vsmooth.report.comparison.differences import difference_from_one_hot
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "ece", "nll"])

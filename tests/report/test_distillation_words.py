@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from vsmooth.experiments.comparison import Comparison, Group, write_summary
-from vsmooth.experiments.record import RunRecord, write_record
-from vsmooth.experiments.teacher_record import TeacherRecord
+from vsmooth.records.comparison import Comparison, Group, write_summary
+from vsmooth.records.run import RunRecord, write_record
+from vsmooth.records.teacher import TeacherRecord
 from vsmooth.report import render_page, result_table, seed_table
-from vsmooth.report.distillation import claims, findings
-from vsmooth.report.style import styles
-from vsmooth.report.tables import print_table, teacher_table
+from vsmooth.report.comparison.distillation import claims, findings
+from vsmooth.report.comparison.tables import print_table, teacher_table
+from vsmooth.report.drawing.style import styles
 
 PLAIN = (0.880, 0.882, 0.881)
 ONE_HOT = TeacherRecord("one-hot", "runs/a", "a", "one-hot", 0.0, "big")

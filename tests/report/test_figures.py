@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from vsmooth.report.figures import (
+from vsmooth.report.comparison.figures import (
     Cloud,
     Curve,
     accuracy_against_ece,
@@ -13,8 +13,8 @@ from vsmooth.report.figures import (
     to_svg,
     training_curves,
 )
-from vsmooth.report.reliability import Outcomes, outcomes
-from vsmooth.report.style import Style
+from vsmooth.report.comparison.reliability import Outcomes, outcomes
+from vsmooth.report.drawing.style import Style
 
 STYLE = Style("#0072b2", "D", "-")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from vsmooth.experiments.comparison import Comparison
-from vsmooth.experiments.record import RunRecord
-from vsmooth.report.findings import claims, findings
+from vsmooth.records.comparison import Comparison
+from vsmooth.records.run import RunRecord
+from vsmooth.report.comparison.findings import claims, findings
 
 Scores = list[tuple[float, float, float]]  # accuracy, ECE, mean confidence per seed
 

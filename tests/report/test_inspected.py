@@ -11,9 +11,9 @@ import pytest
 import torch
 from inspection_builders import PLANE, inspect_by_hand
 
-from vsmooth.experiments.comparison import Comparison
-from vsmooth.experiments.inspection import FEATURES, read_inspection, write_inspection
-from vsmooth.report.inspected import (
+from vsmooth.records.comparison import Comparison
+from vsmooth.records.inspection import FEATURES, read_inspection, write_inspection
+from vsmooth.report.inspection.inspected import (
     gradient_grid,
     inspected_runs,
     mass_columns,
@@ -21,7 +21,7 @@ from vsmooth.report.inspected import (
     similarity_matrices,
     similarity_rows,
 )
-from vsmooth.report.inspection_tables import cka_table, overlap_table, virtual_table, virtual_verdicts
+from vsmooth.report.inspection.tables import cka_table, overlap_table, virtual_table, virtual_verdicts
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vsmooth.experiments.comparison import Comparison, load_comparison
+from vsmooth.records.comparison import Comparison, load_comparison
 from vsmooth.report import render_page, write_page
 
 

@@ -11,12 +11,13 @@ import pytest
 from inspection_builders import inspect_by_hand
 
 from vsmooth.evaluate import CorruptedMetrics
-from vsmooth.experiments.calibration import CalibrationSettings, calibrate_run
-from vsmooth.experiments.comparison import Comparison
-from vsmooth.experiments.json_files import write_json
-from vsmooth.experiments.record import write_record
+from vsmooth.experiments.calibration import calibrate_run
+from vsmooth.records.calibration import CalibrationSettings
+from vsmooth.records.comparison import Comparison
+from vsmooth.records.json_files import write_json
+from vsmooth.records.run import write_record
 from vsmooth.report import render_page
-from vsmooth.report.shift_curves import shift_curves, shift_table
+from vsmooth.report.shift.curves import shift_curves, shift_table
 
 CALIBRATION = ("Calibration, error by error", "Before and after scaling")
 INSPECTION = (

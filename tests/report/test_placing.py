@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vsmooth.report.placing import spread
+from vsmooth.report.drawing.placing import spread
 
 
 def test_far_values_stay() -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from vsmooth.report.figures import to_svg
-from vsmooth.report.representation_figures import (
+from vsmooth.report.comparison.figures import to_svg
+from vsmooth.report.drawing.style import Style
+from vsmooth.report.inspection.representation_figures import (
     PLANE_POINTS,
     MassColumn,
     PlaneCloud,
@@ -19,7 +20,6 @@ from vsmooth.report.representation_figures import (
     similarity_heatmaps,
     virtual_mass_histogram,
 )
-from vsmooth.report.style import Style
 
 STYLE = Style("#0072b2", "D", "-")
 NAMES = ("airplane", "automobile", "bird")

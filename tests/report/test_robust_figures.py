@@ -5,8 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from vsmooth.report.figures import to_svg
-from vsmooth.report.robust_figures import (
+from vsmooth.report.comparison.figures import to_svg
+from vsmooth.report.drawing.style import Style
+from vsmooth.report.robust.figures import (
     LossSurface,
     RobustCurve,
     accuracy_against_epsilon,
@@ -14,7 +15,6 @@ from vsmooth.report.robust_figures import (
     adversarial_grid,
     loss_surface_figure,
 )
-from vsmooth.report.style import Style
 
 EPSILON = 8 / 255
 

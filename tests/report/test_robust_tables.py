@@ -13,11 +13,13 @@ from rich.console import Console
 from robust_record_builders import CLEAN, attack_by_hand, make_record, make_sanity
 
 from vsmooth.attacks.threat import ThreatModel
-from vsmooth.evaluate.standing import Standing
-from vsmooth.experiments.comparison import Comparison
-from vsmooth.experiments.robust_record import RobustRecord
+from vsmooth.records.comparison import Comparison
+from vsmooth.records.robust import RobustRecord
+from vsmooth.records.standing import Standing
 from vsmooth.report import render_page, to_markdown, to_rich
-from vsmooth.report.attacked import (
+from vsmooth.report.drawing.style import Style
+from vsmooth.report.render.table import Table
+from vsmooth.report.robust.attacked import (
     AttackedRun,
     attacked_questions,
     epsilon_curves,
@@ -26,8 +28,7 @@ from vsmooth.report.attacked import (
     step_curves,
     threat_words,
 )
-from vsmooth.report.render import Table
-from vsmooth.report.robust_tables import (
+from vsmooth.report.robust.tables import (
     flattered,
     robust_table,
     robust_title,
@@ -36,7 +37,6 @@ from vsmooth.report.robust_tables import (
     suspicions,
     unsuspicious,
 )
-from vsmooth.report.style import Style
 
 
 def attacked(name: str, record: RobustRecord) -> AttackedRun:

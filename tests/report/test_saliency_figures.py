@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vsmooth.report.saliency_figures import input_gradient_grid
+from vsmooth.report.inspection.saliency_figures import input_gradient_grid
 
 
 def images(count: int = 2, channels: int = 3) -> np.ndarray:

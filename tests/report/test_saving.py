@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from vsmooth.report.figures import new_figure
-from vsmooth.report.saving import save_figure
+from vsmooth.report.comparison.figures import new_figure
+from vsmooth.report.drawing.saving import save_figure
 
 
 def test_a_figure_becomes_png_and_pdf(tmp_path: Path) -> None:

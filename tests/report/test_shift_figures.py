@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vsmooth.report.shift_figures import ShiftCurve, shift_figure
-from vsmooth.report.style import Style
+from vsmooth.report.drawing.style import Style
+from vsmooth.report.shift.figures import ShiftCurve, shift_figure
 
 SEVERITIES = (0, 1, 3, 5)
 

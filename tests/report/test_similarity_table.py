@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from vsmooth.metrics import BootstrapInterval
-from vsmooth.report.render import to_html, to_markdown
-from vsmooth.report.similarity_table import SimilarityRow, similarity_findings, similarity_table
+from vsmooth.report.inspection.similarity_table import SimilarityRow, similarity_findings, similarity_table
+from vsmooth.report.render.table import to_html, to_markdown
 
 
 def interval(value: float, width: float = 0.02) -> BootstrapInterval:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from vsmooth.experiments.comparison import Group
-from vsmooth.report.style import mix_with_white, styles
+from vsmooth.records.comparison import Group
+from vsmooth.report.drawing.style import mix_with_white, styles
 
 
 def test_mix_with_white() -> None:

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from vsmooth.experiments.comparison import Comparison
-from vsmooth.experiments.record import RunRecord
-from vsmooth.report.render import Cell, Column, Table, shortened, to_html, to_markdown, to_rich, typeset
-from vsmooth.report.tables import (
+from vsmooth.records.comparison import Comparison
+from vsmooth.records.run import RunRecord
+from vsmooth.report.comparison.tables import (
     ACCURACY,
     ECE,
     best_group,
@@ -21,6 +20,7 @@ from vsmooth.report.tables import (
     seed_table,
     selection_table,
 )
+from vsmooth.report.render.table import Cell, Column, Table, shortened, to_html, to_markdown, to_rich, typeset
 
 
 def simple(values: dict[tuple[str, float], list[float]], metric: str = "accuracy") -> Comparison:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from vsmooth.evaluate.robust_columns import Family
+from vsmooth.evaluate.robust.columns import Family
 
 
 @dataclass(frozen=True)

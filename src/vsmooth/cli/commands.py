@@ -20,14 +20,14 @@ from vsmooth.cli.parsing import parse, spec_of
 from vsmooth.cli.recipe_table import print_recipe, print_recipes
 from vsmooth.data import Dataset, known_set, load_dataset
 from vsmooth.experiments.compare import ComparePlan, compare
-from vsmooth.experiments.comparison import Comparison, load_comparison
-from vsmooth.experiments.distill import DistillPlan, distill
-from vsmooth.experiments.label_names import AutoAlpha, parse_label
-from vsmooth.experiments.record import RunRecord, read_record
 from vsmooth.experiments.run import evaluate_run, read_spec, run_experiment
 from vsmooth.experiments.run_paths import gather_runs
-from vsmooth.experiments.teachers import open_teachers
+from vsmooth.experiments.specs.label_names import AutoAlpha, parse_label
+from vsmooth.experiments.teaching.distill import DistillPlan, distill
+from vsmooth.experiments.teaching.sources import open_teachers
 from vsmooth.recipes import get_recipe
+from vsmooth.records.comparison import Comparison, load_comparison
+from vsmooth.records.run import RunRecord, read_record
 from vsmooth.train import CheckpointError, Interrupted, TrainingDivergedError, disconnect, terminable
 
 _EXPECTED = (ValueError, OSError, CheckpointError, TrainingDivergedError, ModuleNotFoundError)
@@ -158,7 +158,7 @@ def _report(directory: Path, console: Console) -> None:
 
 
 def _calibrate(command: Calibrate, console: Console) -> None:
-    from vsmooth.cli.calibrate import calibrate_logits, calibrate_runs, gather
+    from vsmooth.cli.verbs.calibrate import calibrate_logits, calibrate_runs, gather
 
     if not command.shift and (command.corruptions or command.shift_images is not None):
         raise ValueError("--corruptions and --shift-images are of --shift: add it, or leave them out")
@@ -171,7 +171,7 @@ def _calibrate(command: Calibrate, console: Console) -> None:
 
 
 def _inspect(command: Inspect, console: Console) -> None:
-    from vsmooth.cli.inspect import inspect
+    from vsmooth.cli.verbs.inspect import inspect
 
     if not command.runs:
         raise ValueError("name a run folder or the --out of a comparison: vsmooth inspect RUN")
@@ -180,7 +180,7 @@ def _inspect(command: Inspect, console: Console) -> None:
 
 
 def _attack(command: Attack, console: Console) -> None:
-    from vsmooth.cli.attack import attack, attack_options, check_verify, verify
+    from vsmooth.cli.verbs.attack import attack, attack_options, check_verify, verify
 
     if not command.runs:
         raise ValueError("name a run folder or the --out of a comparison: vsmooth attack RUN")

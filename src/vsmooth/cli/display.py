@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from vsmooth.experiments.compare import CompareListener
-from vsmooth.experiments.label_names import label_text
-from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.specs.label_names import label_text
+from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.train import EpochLog
 
 # A log file gets a line a minute, a terminal a moving bar.

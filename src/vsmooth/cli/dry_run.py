@@ -8,10 +8,10 @@ from vsmooth.cli.display import say
 from vsmooth.cli.plot import draw_curve
 from vsmooth.data import Dataset
 from vsmooth.experiments.compare import ComparePlan, check_distinct
-from vsmooth.experiments.distill import DistillPlan
 from vsmooth.experiments.dry_run import DryRun, dry_run
-from vsmooth.experiments.label_names import AutoAlpha
-from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.specs.label_names import AutoAlpha
+from vsmooth.experiments.specs.run_spec import RunSpec
+from vsmooth.experiments.teaching.distill import DistillPlan
 from vsmooth.train import Execution
 
 _NOTHING_DONE = "dry run: nothing was trained to the end, no run was written; leave out --dry-run to train"

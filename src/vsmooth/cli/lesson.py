@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from vsmooth.cli.options import Distill
 from vsmooth.cli.parsing import spec_of
-from vsmooth.experiments.distillation import Distillation
-from vsmooth.experiments.label_names import AutoAlpha, parse_label
-from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.specs.distillation import Distillation
+from vsmooth.experiments.specs.label_names import AutoAlpha, parse_label
+from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.losses import Divergence
 
 

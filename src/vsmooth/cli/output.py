@@ -13,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from vsmooth.atomic import replacing
 from vsmooth.cli.display import say
 from vsmooth.report import to_markdown
-from vsmooth.report.render import Table, print_with_notes
-from vsmooth.report.saving import save_figure
+from vsmooth.report.drawing.saving import save_figure
+from vsmooth.report.render.table import Table, print_with_notes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

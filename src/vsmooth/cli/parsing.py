@@ -23,8 +23,8 @@ from vsmooth.cli.options import (
     Train,
 )
 from vsmooth.data import known_image_shape
-from vsmooth.experiments.label_names import label_text
-from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.specs.label_names import label_text
+from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.models import check_model
 from vsmooth.recipes import Recipe, get_recipe
 from vsmooth.train import best_precision

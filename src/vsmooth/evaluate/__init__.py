@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from vsmooth.evaluate.cascade import Column, Sharing
 from vsmooth.evaluate.clean import CleanMetrics, evaluate_clean
-from vsmooth.evaluate.corrupted import CorruptedMetrics, evaluate_corrupted
-from vsmooth.evaluate.features import Features, collect
+from vsmooth.evaluate.corrupted import evaluate_corrupted
 from vsmooth.evaluate.gather import gather_predictions, part_of
-from vsmooth.evaluate.input_gradients import choose_outputs, input_gradients, integrated_gradients
-from vsmooth.evaluate.parts import FolderParts, Parts
 from vsmooth.evaluate.predict import predict
-from vsmooth.evaluate.predictions import Predictions
-from vsmooth.evaluate.representation import SimilarityMetrics, cka_matrix, evaluate_similarity
-from vsmooth.evaluate.robust import RobustResult, evaluate_robust
-from vsmooth.evaluate.robust_columns import Budget, paper_columns
-from vsmooth.evaluate.sanity import evaluate_sanity
-from vsmooth.evaluate.sanity_report import SanityReport, findings
-from vsmooth.evaluate.standing import Standing
-from vsmooth.evaluate.targets import Targets, attack_target
+from vsmooth.evaluate.representation.features import collect
+from vsmooth.evaluate.representation.input_gradients import choose_outputs, input_gradients, integrated_gradients
+from vsmooth.evaluate.representation.similarity import cka_matrix, evaluate_similarity
+from vsmooth.evaluate.robust.cascade import Column, Sharing
+from vsmooth.evaluate.robust.columns import Budget, paper_columns
+from vsmooth.evaluate.robust.evaluation import RobustResult, evaluate_robust
+from vsmooth.evaluate.robust.parts import FolderParts, Parts
+from vsmooth.evaluate.robust.sanity import evaluate_sanity
+from vsmooth.evaluate.robust.targets import Targets, attack_target
+from vsmooth.records.features import Features
+from vsmooth.records.inspection import SimilarityMetrics
+from vsmooth.records.predictions import Predictions
+from vsmooth.records.sanity import SanityReport, findings
+from vsmooth.records.shift import CorruptedMetrics
+from vsmooth.records.standing import Standing
 
 __all__ = [
     "Budget",

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from torch.nn.functional import cross_entropy
 
-from vsmooth.evaluate.predictions import Predictions
 from vsmooth.metrics import (
     accuracy,
     adaptive_calibration_error,
@@ -15,6 +14,7 @@ from vsmooth.metrics import (
     expected_calibration_error,
     top_k_accuracy,
 )
+from vsmooth.records.predictions import Predictions
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -11,24 +10,7 @@ from torch import Tensor, nn
 from vsmooth.data.corruptions import SEVERITIES, check_corruption, corrupt, list_corruptions
 from vsmooth.evaluate.clean import evaluate_clean
 from vsmooth.evaluate.predict import predict
-
-CLEAN = "none"
-
-
-@dataclass(frozen=True)
-class CorruptedMetrics:
-    """Accuracy, ECE (15 equal-width bins), NLL in nats and mean confidence under one corruption.
-
-    The unchanged images have the corruption "none" and severity 0.
-    """
-
-    corruption: str
-    severity: int
-    accuracy: float
-    ece: float
-    nll: float
-    mean_confidence: float
-    samples: int
+from vsmooth.records.shift import CLEAN, CorruptedMetrics
 
 
 def evaluate_corrupted(

@@ -6,7 +6,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from vsmooth.evaluate.predictions import Predictions
+from vsmooth.records.predictions import Predictions
 
 
 def part_of(count: int, rank: int, world_size: int) -> Tensor:

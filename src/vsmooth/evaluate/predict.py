@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vsmooth.data.batch import check_images
-from vsmooth.evaluate.predictions import Predictions
+from vsmooth.records.predictions import Predictions
 
 
 def predict(

@@ -12,7 +12,7 @@ from vsmooth.data import BatchSource, Dataset, Split, make_batches
 from vsmooth.data.dataset import Statistics
 from vsmooth.evaluate.predict import evaluation_mode
 from vsmooth.experiments.results import num_virtual_of
-from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.head import add_virtual_classes
 from vsmooth.labels import VirtualSmoothing
 from vsmooth.methods import Method, Standard

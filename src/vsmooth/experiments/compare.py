@@ -11,15 +11,15 @@ import torch
 from accelerate import PartialState
 
 from vsmooth.data import Dataset
-from vsmooth.experiments.comparison import SUMMARY_FILE, Comparison, load_comparison, write_summary
 from vsmooth.experiments.environment import describe_environment
-from vsmooth.experiments.json_files import read_json
-from vsmooth.experiments.label_names import AutoAlpha, label_text
-from vsmooth.experiments.record import RunRecord, read_record, write_record
 from vsmooth.experiments.run import run_experiment
-from vsmooth.experiments.spec import RunSpec
-from vsmooth.experiments.teaching import TeacherSource
+from vsmooth.experiments.specs.label_names import AutoAlpha, label_text
+from vsmooth.experiments.specs.run_spec import RunSpec
+from vsmooth.experiments.teaching.lesson import TeacherSource
 from vsmooth.labels import LabelScheme
+from vsmooth.records.comparison import SUMMARY_FILE, Comparison, load_comparison, write_summary
+from vsmooth.records.json_files import read_json
+from vsmooth.records.run import RunRecord, read_record, write_record
 from vsmooth.train import CheckpointError, Execution, Listener, TrainingDivergedError
 
 

@@ -16,8 +16,8 @@ from vsmooth.data import Batch, BatchSource, Dataset, Split, StreamedBatches
 from vsmooth.experiments.build import build_trainer, training_splits
 from vsmooth.experiments.environment import device_name
 from vsmooth.experiments.results import evaluate_split
-from vsmooth.experiments.spec import RunSpec
-from vsmooth.experiments.teaching import TeacherSource, make_lesson
+from vsmooth.experiments.specs.run_spec import RunSpec
+from vsmooth.experiments.teaching.lesson import TeacherSource, make_lesson
 from vsmooth.head import virtual_heads
 from vsmooth.memory import peak_memory
 from vsmooth.train import Execution, Trainer, make_accelerator

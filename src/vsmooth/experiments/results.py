@@ -13,10 +13,10 @@ from torch import nn
 
 from vsmooth.data import BatchSource, Dataset, Split, make_batches
 from vsmooth.evaluate import CleanMetrics, Predictions, evaluate_clean, gather_predictions, part_of, predict
-from vsmooth.experiments.record import PREDICTIONS_FILE, EpochRecord, RunRecord, write_record
-from vsmooth.experiments.spec import RunSpec
-from vsmooth.experiments.teacher_record import TeacherRecord
+from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.models import prefers_channels_last
+from vsmooth.records.run import PREDICTIONS_FILE, EpochRecord, RunRecord, write_record
+from vsmooth.records.teacher import TeacherRecord
 from vsmooth.train import CheckpointError, EpochLog, Trained, save_weights
 
 Evaluator = Callable[[nn.Module], Predictions]

@@ -12,9 +12,6 @@ from torch import nn
 from vsmooth.data import Dataset
 from vsmooth.evaluate import CleanMetrics, evaluate_clean
 from vsmooth.experiments.build import build_network, build_trainer, place, training_splits
-from vsmooth.experiments.comparison import SUMMARY_FILE
-from vsmooth.experiments.json_files import read_json, write_json
-from vsmooth.experiments.record import RECORD_FILE, TEACHER_METRICS, RunRecord, read_record, write_record
 from vsmooth.experiments.results import (
     PREDICTIONS,
     WEIGHTS_FILE,
@@ -23,8 +20,11 @@ from vsmooth.experiments.results import (
     split_evaluator,
     write_results,
 )
-from vsmooth.experiments.spec import RunSpec
-from vsmooth.experiments.teaching import TeacherSource, make_lesson
+from vsmooth.experiments.specs.run_spec import RunSpec
+from vsmooth.experiments.teaching.lesson import TeacherSource, make_lesson
+from vsmooth.records.comparison import SUMMARY_FILE
+from vsmooth.records.json_files import read_json, write_json
+from vsmooth.records.run import RECORD_FILE, TEACHER_METRICS, RunRecord, read_record, write_record
 from vsmooth.train import Execution, Listener, load_weights, make_accelerator, read_weights, tracked
 
 SPEC_FILE = "spec.json"

@@ -12,10 +12,10 @@ from torch import nn
 
 from vsmooth.data import Dataset
 from vsmooth.experiments.build import place
-from vsmooth.experiments.comparison import SUMMARY_FILE, Comparison, load_comparison
-from vsmooth.experiments.json_files import read_json
-from vsmooth.experiments.record import RunRecord
 from vsmooth.experiments.run import SPEC_FILE, dataset_fits, finished_record, load_run, read_spec
+from vsmooth.records.comparison import SUMMARY_FILE, Comparison, load_comparison
+from vsmooth.records.json_files import read_json
+from vsmooth.records.run import RunRecord
 
 
 def find_runs(paths: Sequence[Path]) -> tuple[Path, ...]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -13,41 +12,15 @@ from vsmooth.data import Dataset
 from vsmooth.data.corruptions import SEVERITIES, list_corruptions
 from vsmooth.evaluate import CorruptedMetrics, evaluate_corrupted
 from vsmooth.evaluate.predict import model_device
-from vsmooth.experiments.json_files import read_json, write_json
 from vsmooth.experiments.results import evaluation_batches
 from vsmooth.experiments.run import dataset_fits, read_spec
 from vsmooth.experiments.run_paths import open_run
+from vsmooth.records.json_files import write_json
+from vsmooth.records.shift import SHIFT_FILE, ShiftRecord, read_shift
 
-SHIFT_FILE = "shift.json"
 _SEED = 0  # one for all runs, which therefore see the same corrupted images
 
 
-@dataclass(frozen=True)
-class ShiftRecord:
-    """The unchanged images first, then each corruption at severities 1 to 5, on evenly spaced `images` of test."""
-
-    images: int
-    rows: tuple[CorruptedMetrics, ...]
-
-    @property
-    def corruptions(self) -> tuple[str, ...]:
-        """Their names, in order, without the unchanged images."""
-        return tuple(dict.fromkeys(row.corruption for row in self.rows if row.severity))
-
-    def table(self, metric: str) -> list[list[float]]:
-        """A metric by corruption, at severities 0 (unchanged) to 5."""
-        clean, *corrupted = (float(getattr(row, metric)) for row in self.rows)
-        steps = len(SEVERITIES)
-        return [[clean, *corrupted[first : first + steps]] for first in range(0, len(corrupted), steps)]
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> ShiftRecord:
-        """The record of a JSON object; KeyError, TypeError or ValueError for something else."""
-        found = cls(int(value["images"]), tuple(CorruptedMetrics(**row) for row in value["rows"]))
-        expected = [(name, severity) for name in found.corruptions for severity in SEVERITIES]
-        if not expected or [(row.corruption, row.severity) for row in found.rows[1:]] != expected:
-            raise ValueError("its rows are not corruptions at five severities")
-        return found
 
 
 def evaluate_shift(
@@ -83,16 +56,6 @@ def evaluate_shift(
     return found
 
 
-def read_shift(folder: Path) -> ShiftRecord | None:
-    """What `evaluate_shift` wrote in `folder`; None if it did not; ValueError for a file that is something else."""
-    path = folder / SHIFT_FILE
-    if not path.is_file():
-        return None
-    value = read_json(path)
-    try:
-        return ShiftRecord.from_json(value)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} is not a record of shift ({error}); delete it and run again") from None
 
 
 def evenly_spaced(count: int, wanted: int) -> torch.Tensor:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from vsmooth.data import Dataset
 from vsmooth.data.known_sets import KNOWN_SETS
-from vsmooth.experiments.label_names import label_text
-from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.specs.label_names import label_text
+from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.labels import LabelScheme, LabelSmoothing, OneHot, VirtualSmoothing
 
 

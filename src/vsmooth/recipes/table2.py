@@ -12,7 +12,7 @@ ResNet-18 for CIFAR, says the text, but the alphas that it marks as best are tho
 from __future__ import annotations
 
 from vsmooth.data.known_sets import KNOWN_SETS
-from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.labels import VirtualSmoothing
 from vsmooth.recipes.recipe import Origins, Recipe, Reported
 from vsmooth.train.optim import Optimization

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from vsmooth.data import Mixing
 from vsmooth.data.known_sets import KNOWN_SETS
-from vsmooth.experiments.spec import RunSpec
+from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.labels import VirtualSmoothing
 from vsmooth.recipes.recipe import Origins, Recipe, Reported
 from vsmooth.train.optim import Optimization

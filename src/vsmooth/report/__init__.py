@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from vsmooth.report.findings import Claim, claims, findings
+from vsmooth.report.comparison.findings import Claim, claims, findings
+from vsmooth.report.comparison.tables import print_table, result_table, seed_table
 from vsmooth.report.page import render_page, write_page
-from vsmooth.report.render import to_html, to_markdown, to_rich
-from vsmooth.report.tables import print_table, result_table, seed_table
+from vsmooth.report.render.table import to_html, to_markdown, to_rich
 
 __all__ = [
     "Claim",

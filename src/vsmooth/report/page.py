@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from vsmooth.atomic import replacing
-from vsmooth.experiments.comparison import Comparison, Group
-from vsmooth.report import distillation, figures, tables
-from vsmooth.report.calibration_figures import ReliabilityPanel, reliability_diagrams
-from vsmooth.report.calibration_sections import calibration_sections
-from vsmooth.report.findings import Claim, claims, findings, gap_words
-from vsmooth.report.html_parts import escaped, framed, paragraph, section, side_by_side
-from vsmooth.report.inspection_sections import inspection_sections
-from vsmooth.report.reliability import Floats, Outcomes, pool, reliability_bins, run_outcomes
-from vsmooth.report.render import to_html
-from vsmooth.report.robust_sections import robust_sections
-from vsmooth.report.style import Style, styles
+from vsmooth.records.comparison import Comparison, Group
+from vsmooth.report.calibration.figures import ReliabilityPanel, reliability_diagrams
+from vsmooth.report.calibration.sections import calibration_sections
+from vsmooth.report.comparison import distillation, figures, tables
+from vsmooth.report.comparison.findings import Claim, claims, findings, gap_words
+from vsmooth.report.comparison.reliability import Floats, Outcomes, pool, reliability_bins, run_outcomes
+from vsmooth.report.drawing.style import Style, styles
+from vsmooth.report.inspection.sections import inspection_sections
+from vsmooth.report.render.html import escaped, framed, paragraph, section, side_by_side
+from vsmooth.report.render.table import to_html
+from vsmooth.report.robust.sections import robust_sections
 
 CURVES = (
     ("validation_accuracy", "Validation accuracy, %", True),

@@ -1,0 +1,258 @@
+"""`vsmooth attack`: accuracy of finished runs under attack, as tables, sentences and figures."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from vsmooth.attacks.threat import ThreatModel
+from vsmooth.cli.analysis_options import Attack
+from vsmooth.cli.display import SECONDS_BETWEEN_LINES, say
+from vsmooth.cli.output import Output, show_table
+from vsmooth.data import Dataset
+from vsmooth.evaluate.robust.columns import NEED_VIRTUAL, Budget
+from vsmooth.evaluate.robust.evaluation import OnProgress
+from vsmooth.experiments.inspection.gradient_maps import spread_over_classes
+from vsmooth.experiments.results import num_virtual_of
+from vsmooth.experiments.robust.attack import attack_run, evaluation_folder, load_test_images, transfers_from_itself
+from vsmooth.experiments.robust.options import AttackOptions
+from vsmooth.experiments.robust.verify import verify_attack
+from vsmooth.experiments.run import read_spec
+from vsmooth.records.comparison import Comparison
+from vsmooth.records.robust import ADVERSARIAL_FILE, ROBUST_FILE, Adversarial, RobustRecord
+from vsmooth.report.robust.attacked import (
+    STILL_RIGHT,
+    AttackedRun,
+    attacked_runs,
+    epsilon_curves,
+    epsilon_label,
+    loss_surfaces,
+    step_curves,
+)
+from vsmooth.report.robust.figures import (
+    accuracy_against_epsilon,
+    accuracy_against_steps,
+    adversarial_grid,
+    loss_surface_figure,
+)
+from vsmooth.report.robust.tables import (
+    flattered,
+    robust_table,
+    robust_title,
+    sanity_table,
+    settings_table,
+    suspicions,
+    unsuspicious,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_WIDE = 4  # surfaces side by side in one figure
+_EXAMPLES = 8  # images of the grid
+_READ_BY_VERIFY = {"runs", "verify", "data", "skip_broken"}
+
+
+def attack_options(command: Attack) -> AttackOptions:
+    """What is asked of every run; ``ValueError`` for values that cannot be."""
+    if command.sanity_images < 1:
+        raise ValueError(f"--sanity-images must be at least 1, got {command.sanity_images}; --no-sanity leaves it out")
+    return AttackOptions(
+        threat=ThreatModel(command.norm, parse_epsilon(command.epsilon)),
+        images=None if command.images == "all" else command.images,
+        attacks=command.attacks,
+        on="right" if command.columns == "all" else "standing",
+        budget=Budget(step_size=command.step_size, restarts=command.restarts),
+        batch_size=command.batch_size,
+        seed=command.seed,
+        precision=command.precision,
+        compile=command.compile,
+        sanity_images=command.sanity_images if command.sanity else 0,
+        transfer_from=command.transfer_from,
+    )
+
+
+def parse_epsilon(text: str) -> float:
+    """"8/255" or "0.03" as a number; ``ValueError`` for other words."""
+    parts = text.split("/")
+    try:
+        numbers = [float(part) for part in parts]
+        return numbers[0] if len(numbers) == 1 else numbers[0] / _only(numbers[1:])
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"--epsilon takes a number or a fraction such as 8/255, got {text!r}") from None
+
+
+def _only(numbers: list[float]) -> float:
+    (number,) = numbers
+    return number
+
+
+def attack(command: Attack, options: AttackOptions, comparison: Comparison, dataset: Dataset, console: Console) -> None:
+    """Attack every run, print what stands, draw it, and say where the adversarial images are."""
+    options = _within(options, len(dataset.test))
+    records = {}
+    for run in comparison.runs:
+        name, folder = f"{run.name}, seed {run.seed}", Path(run.folder)
+        own = _applicable(name, folder, dataset, options, console)
+        if own is None:
+            continue
+        with _progress(console, name) as advance:
+            record = _attack_one(name, folder, dataset, own, advance)
+        records[run.folder] = evaluation_folder(folder, dataset, own), record
+    if not records:
+        raise ValueError(f"nothing is left to attack with: {', '.join(options.families)} does not apply to these runs")
+    if console.quiet:  # of several processes only one tells and draws
+        return
+    runs = attacked_runs(comparison, records)
+    output = Output(command.out)
+    tables = {robust_title(runs): robust_table(runs)}
+    if (table := sanity_table(runs)) is not None:
+        tables["Can the attacks be trusted?"] = table
+    for title, shown in tables.items():
+        show_table(title, shown, console)
+    for sentence in suspicions(runs):
+        console.print(sentence, style="red", markup=False, highlight=False)
+    for sentence in (*filter(None, [unsuspicious(runs)]), *flattered(runs)):
+        console.print(sentence, markup=False, highlight=False)
+    output.tables("robust", tables | {f"Attacks on {run.name}": settings_table(run) for run in runs})
+    _draw(runs, dataset, output)
+    output.finish(console)
+    _say_images(command, runs, console)
+
+
+def check_verify(command: Attack, comparison: Comparison) -> None:
+    """``ValueError`` for more than one run, and for options that ``verify`` would not read."""
+    if len(comparison.runs) > 1:
+        raise ValueError("--verify judges one file on one run: vsmooth attack RUN --verify FILE")
+    unread = [
+        ("--no-" if getattr(command, field.name) is False else "--") + field.name.replace("_", "-")
+        for field in fields(command)
+        if field.name not in _READ_BY_VERIFY and getattr(command, field.name) != field.default
+    ]
+    if unread:
+        raise ValueError(f"--verify takes the attack from the record beside the file: leave out {', '.join(unread)}")
+
+
+def verify(file: Path, comparison: Comparison, dataset: Dataset, console: Console) -> None:
+    """Judge saved adversarial images again; ``ValueError`` where they are not what their record says."""
+    if file.is_dir() or file.name == ROBUST_FILE:
+        file = (file if file.is_dir() else file.parent) / ADVERSARIAL_FILE
+    found = verify_attack(Path(comparison.runs[0].folder), dataset, file)
+    clean, standing, expected = (
+        f"{share.count:,} ({100 * share.accuracy:.1f} %)" for share in (found.clean, found.standing, found.expected)
+    )
+    say(console, f"{file}")
+    say(console, f"  images               {found.images:,}; right when clean {clean}")
+    say(console, f"  still right          {standing}; the record says {expected}")
+    say(console, f"  outside the ball     {found.outside:,}; farthest {found.farthest:.6g}")
+    say(console, f"  not fooling          {found.not_fooling:,}; decided by rounding {found.ties:,}")
+    if found.problems:
+        raise ValueError(f"{file} is not what its record says: {'; '.join(found.problems)}")
+    say(console, "images, decisions, clean accuracy and headline are as the record says", style="green")
+
+
+def _within(options: AttackOptions, total: int) -> AttackOptions:
+    return options if options.images is None or options.images < total else replace(options, images=None)
+
+
+def _applicable(
+    name: str, folder: Path, dataset: Dataset, options: AttackOptions, console: Console
+) -> AttackOptions | None:
+    """The options without a transfer from the run to itself; None where nothing is left for it. Both are said."""
+    own: AttackOptions | None = options
+    if transfers_from_itself(folder, options):
+        own = options.without_transfer()
+        say(console, f"{name}: images are transferred from this run, not to it", style="yellow")
+    virtual = num_virtual_of(read_spec(folder), dataset.num_classes)
+    if own is not None and not virtual and NEED_VIRTUAL.issuperset(own.families):
+        say(console, f"{name}: left out, it has no virtual classes for {', '.join(own.families)}", style="yellow")
+        return None
+    return own
+
+
+def _attack_one(name: str, folder: Path, dataset: Dataset, options: AttackOptions, advance: OnProgress) -> RobustRecord:
+    try:
+        return attack_run(folder, dataset, options, advance)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            "stopped; finished batches are kept, and the same command goes on with the one that was cut off"
+        ) from None
+
+
+@contextmanager
+def _progress(console: Console, name: str) -> Iterator[OnProgress]:
+    """A bar on a terminal, a line a minute elsewhere: the attack, images done, and how many still stand."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    survivors = TextColumn("{task.fields[standing]} still stand")
+    line_at = time.monotonic()
+    with Progress(*columns, survivors, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(name, total=None, standing="all")
+        shown = ""
+
+        def advance(column: str, attack: str, done: int, total: int, standing: int) -> None:
+            nonlocal shown, line_at
+            what = f"{name}: {column}" if attack == column else f"{name}: {column}, {attack}"
+            if what != shown:
+                progress.reset(task, description=what, total=total, standing=standing)
+                shown = what
+            progress.update(task, completed=done, total=total, standing=standing)
+            if not console.is_terminal and time.monotonic() - line_at >= SECONDS_BETWEEN_LINES:
+                line_at = time.monotonic()
+                say(console, f"{what}: {done:,} of {total:,} images, {standing:,} still stand")
+
+        yield advance
+
+
+def _draw(runs: Sequence[AttackedRun], dataset: Dataset, output: Output) -> None:
+    if curves := epsilon_curves(runs):
+        draw = partial(accuracy_against_epsilon, curves, epsilon_label(runs), STILL_RIGHT)
+        output.figure("accuracy-against-epsilon", draw)
+    if curves := step_curves(runs):
+        output.figure("accuracy-against-steps", partial(accuracy_against_steps, curves, STILL_RIGHT))
+    if surfaces := loss_surfaces(runs):
+        output.figure("loss-surface", partial(loss_surface_figure, surfaces[:_WIDE]))
+    for run in runs:
+        saved = Adversarial.load(run.folder / ADVERSARIAL_FILE)
+        if len(_broken(saved)):
+            slug = re.sub(r"[^a-z0-9.]+", "-", run.name.lower())
+            output.figure(f"adversarial-{slug}", partial(_grid, saved, dataset))
+
+
+def _broken(saved: Adversarial) -> Tensor:
+    """Places of the images that are right when clean and wrong when attacked."""
+    right = saved.clean_decisions == saved.labels
+    return (right & (saved.decisions != saved.labels)).nonzero().flatten()
+
+
+def _grid(saved: Adversarial, dataset: Dataset) -> Figure:
+    broken = _broken(saved)
+    chosen = broken[spread_over_classes(saved.labels[broken], min(_EXAMPLES, len(broken)))]
+    clean, _ = load_test_images(dataset, saved.indices[chosen])
+    right, wrong = (
+        [dataset.classes[index] for index in decisions[chosen].tolist()]
+        for decisions in (saved.clean_decisions, saved.decisions)
+    )
+    return adversarial_grid(clean.numpy(), saved.images[chosen].numpy(), right=right, wrong=wrong)
+
+
+def _say_images(command: Attack, runs: Sequence[AttackedRun], console: Console) -> None:
+    say(console, "\nAdversarial images, and the command that judges them again:")
+    data = [] if command.data is None else ["--data", command.data]
+    data += ["--skip-broken"] if command.skip_broken else []
+    for run in runs:
+        file = run.folder / ADVERSARIAL_FILE
+        words = ["vsmooth", "attack", str(run.folder.parent.parent), "--verify", str(file), *data]
+        say(console, f"{run.name}: {shlex.join(words)}")

@@ -1,0 +1,1 @@
+"""The last layer: features, similarity between classes, input gradients."""

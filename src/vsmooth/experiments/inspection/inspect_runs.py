@@ -1,0 +1,184 @@
+"""Opening finished runs to see what their last layer holds: features, gradients and the record of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vsmooth.data import Dataset, Split
+from vsmooth.evaluate import Features, Predictions, collect, evaluate_similarity
+from vsmooth.evaluate.predict import model_device
+from vsmooth.experiments.build import training_splits
+from vsmooth.experiments.inspection.gradient_maps import (
+    collect_gradients,
+    gradient_overlaps,
+    require_captum,
+    spread_over_classes,
+)
+from vsmooth.experiments.results import PREDICTIONS, evaluation_batches
+from vsmooth.experiments.run import dataset_fits, read_spec
+from vsmooth.experiments.run_paths import open_run
+from vsmooth.experiments.shift import evenly_spaced
+from vsmooth.labels import VirtualSmoothing
+from vsmooth.metrics import choose_classes, human_distributions, linear_cka, virtual_diagnostics
+from vsmooth.records.comparison import Comparison
+from vsmooth.records.inspection import FEATURES, InspectionRecord, write_inspection
+from vsmooth.records.npz_files import is_npy
+from vsmooth.records.run import RunRecord
+
+LEAST_CLASSES = 3
+PLANE_IMAGES = 500  # train images of each class on the plane
+
+
+@dataclass(frozen=True)
+class InspectOptions:
+    """classes: names or numbers of the plane's three, or none: found from the confusion. human: (N, K) or None.
+
+    images: evenly spaced test images that count (None: all). samples: whose gradients are kept.
+    """
+
+    classes: tuple[str, ...] = ()
+    human: Tensor | None = None
+    images: int | None = None
+    samples: int = 8
+    integrated: bool = False
+    resamples: int = 1000
+
+
+def inspect_runs(
+    comparison: Comparison,
+    dataset: Dataset,
+    options: InspectOptions,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[InspectionRecord, ...]:
+    """Write features, gradients and `inspection.json` into the folder of each run; the records in the runs' order.
+
+    Similarity is compared with the one-hot run of the same seed, where there is one. `tell(done, total)` is called
+    twice for each run. ValueError, before any work, for other data than the runs', classes that are unknown or other
+    than three, and human labels that do not fit the test split.
+    """
+    for run in comparison.runs:
+        folder = Path(run.folder)
+        dataset_fits(folder, read_spec(folder), dataset)
+    classes = find_classes(comparison, dataset, options.classes)
+    indices = evenly_spaced(len(dataset.test), _count(options, dataset))
+    spread_over_classes(dataset.test.labels, options.samples)
+    if options.integrated:
+        require_captum()
+    human = None if options.human is None else _check_human(options.human, dataset)[indices]
+    total, found = len(comparison.runs), []
+    for done, run in enumerate(comparison.runs):
+        tell(done, 2 * total)
+        found.append(_open(run, dataset, indices, classes, options))
+    for done, run in enumerate(comparison.runs):
+        tell(total + done, 2 * total)
+        found[done] = _compare(comparison, run, found[done], human, options)
+        write_inspection(found[done], Path(run.folder))
+    return tuple(found)
+
+
+def find_classes(comparison: Comparison, dataset: Dataset, wanted: Sequence[str] = ()) -> tuple[int, ...]:
+    """The three classes of the plane: those wanted, by name or number, else by the confusion of the first one-hot run.
+
+    Empty for data of fewer than three classes. ValueError for other than three, unknown and repeated ones.
+    """
+    if wanted:
+        found = tuple(_class_index(name, dataset.classes) for name in wanted)
+        if len(set(found)) != LEAST_CLASSES or len(found) != LEAST_CLASSES:
+            raise ValueError(f"the plane goes through three different classes, got {', '.join(wanted)}")
+        return found
+    if dataset.num_classes < LEAST_CLASSES:
+        return ()
+    run = (comparison.groups[0] if comparison.baseline is None else comparison.baseline).runs[0]
+    predictions = Predictions.load(Path(run.folder) / PREDICTIONS["test"])
+    return choose_classes(predictions.probabilities, predictions.labels)
+
+
+def read_human(path: Path) -> Tensor:
+    """Counts or probabilities (N, K) that people gave, from an `npy` file; ValueError for anything else."""
+    try:
+        found = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise ValueError(f"there is no file of human labels at {path}") from None
+    except (OSError, ValueError, EOFError) as error:
+        reason = str(error) if is_npy(path) else "numpy.save writes them"
+        raise ValueError(f"{path} is not a readable npy file: {reason}") from None
+    if not isinstance(found, np.ndarray) or found.dtype.kind not in "iuf":
+        raise ValueError(f"{path} must be an npy file of one array of numbers, images by classes")
+    return torch.from_numpy(found.astype(np.float64))
+
+
+def _open(
+    run: RunRecord, dataset: Dataset, indices: Tensor, classes: tuple[int, ...], options: InspectOptions
+) -> InspectionRecord:
+    folder = Path(run.folder)
+    spec = read_spec(folder)
+    model = open_run(folder, dataset)
+    features = _features(model, dataset.test.subset(indices))
+    features.save(folder / FEATURES["test"])
+    if classes:
+        train, _ = training_splits(spec, dataset)
+        _features(model, train.subset(_first_of(train.labels, classes))).save(folder / FEATURES["train"])
+    collect_gradients(model, dataset, options.samples, options.integrated).save(folder)
+    found = InspectionRecord(len(indices), classes, overlap=gradient_overlaps(model, dataset, options.resamples))
+    if not isinstance(spec.label, VirtualSmoothing):
+        return found
+    diagnostics = virtual_diagnostics(
+        features.logits, features.real_templates, features.virtual_templates, spec.label.alpha, spec.label.distribution
+    )
+    return replace(found, virtual=diagnostics)
+
+
+def _compare(
+    comparison: Comparison, run: RunRecord, record: InspectionRecord, human: Tensor | None, options: InspectOptions
+) -> InspectionRecord:
+    features = _stored(run)
+    others = [other for other in comparison.runs if other is not run]
+    cka = {Path(other.folder).name: linear_cka(features.activations, _stored(other).activations) for other in others}
+    record = replace(record, cka=cka)
+    if features.num_classes < LEAST_CLASSES:
+        return record
+    pairs = comparison.baseline.runs if comparison.baseline is not None else ()
+    baseline = next((other for other in pairs if other.seed == run.seed and other is not run), None)
+    similarity = evaluate_similarity(
+        features, human, None if baseline is None else _stored(baseline), resamples=options.resamples
+    )
+    return replace(record, similarity=similarity, baseline=None if baseline is None else Path(baseline.folder).name)
+
+
+def _stored(run: RunRecord) -> Features:
+    return Features.load(Path(run.folder) / FEATURES["test"])
+
+
+def _features(model: nn.Module, split: Split) -> Features:
+    return collect(model, evaluation_batches(split, model_device(model)).epoch(0))
+
+
+def _first_of(labels: Tensor, classes: Sequence[int]) -> Tensor:
+    return torch.cat([(labels == label).nonzero().flatten()[:PLANE_IMAGES] for label in classes]).sort().values
+
+
+def _count(options: InspectOptions, dataset: Dataset) -> int:
+    count = len(dataset.test) if options.images is None else options.images
+    if not 2 <= count <= len(dataset.test):
+        raise ValueError(f"images must be 2 to {len(dataset.test)} (the test images), got {count}")
+    return count
+
+
+def _check_human(human: Tensor, dataset: Dataset) -> Tensor:
+    if dataset.num_classes < LEAST_CLASSES:
+        raise ValueError("human labels are compared over the wrong classes, which takes three classes or more")
+    return human_distributions(human, len(dataset.test), dataset.num_classes)
+
+
+def _class_index(name: str, names: Sequence[str]) -> int:
+    if name in names:
+        return names.index(name)
+    if name.isdecimal() and int(name) < len(names):
+        return int(name)
+    raise ValueError(f"unknown class {name!r}; the classes are {', '.join(names[:20])}{' ...' if names[20:] else ''}")

@@ -1,0 +1,173 @@
+"""A student's lesson: from a teacher and a spec to the method that trains it, and to what became of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from accelerate import Accelerator
+from torch import Tensor
+
+from vsmooth.data import Dataset, Split, StreamedBatches, make_batches
+from vsmooth.evaluate import Predictions
+from vsmooth.experiments.specs.distillation import Distillation
+from vsmooth.experiments.specs.run_spec import RunSpec
+from vsmooth.methods import Distill, TaughtLogits, Teacher
+from vsmooth.methods.teacher_cache import CachedTeacher, CacheKey, Storage, write_cache
+from vsmooth.metrics import accuracy, fidelity
+from vsmooth.models import prefers_channels_last
+from vsmooth.records.teacher import TeacherRecord
+
+CACHE_FOLDER = "teacher-cache"
+_CACHE_BATCH = 256
+_POOR = 1.5  # times chance
+
+
+class TeacherSource(ABC):
+    """Where a teacher comes from. saved: its logits are of the plain images, whatever the student sees of them."""
+
+    record: TeacherRecord
+    saved: bool = False
+
+    @abstractmethod
+    def width(self, taught: TaughtLogits, num_classes: int) -> int:
+        """How many logits it teaches; ``ValueError`` for all of a teacher without virtual classes."""
+
+    @abstractmethod
+    def precision(self, spec: RunSpec) -> str:
+        """What its forward pass runs in."""
+
+    @abstractmethod
+    def teacher(self, spec: RunSpec, dataset: Dataset, accelerator: Accelerator) -> Teacher:
+        """The teacher of one training, on its device."""
+
+    @abstractmethod
+    def test_logits(self, dataset: Dataset, accelerator: Accelerator, workers: int | None) -> Tensor | None:
+        """Its K real logits (N, K) of the test images, in fp32 on the CPU; ``None`` where they are not known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """One student's training by one teacher."""
+
+    spec: RunSpec
+    dataset: Dataset
+    source: TeacherSource
+    accelerator: Accelerator
+    workers: int | None = None
+
+    @property
+    def distillation(self) -> Distillation:
+        found = self.spec.distillation
+        if found is None or found.teacher != self.source.record.fingerprint:
+            raise ValueError(f"the run's teacher has another fingerprint than {self.source.record.origin}")
+        return found
+
+    @property
+    def kept_views(self) -> int | None:
+        """Views of each image whose logits a cache keeps; ``None`` where there is nothing to keep."""
+        found = self.distillation
+        return None if self.source.saved or found.gamma == 0 else found.views
+
+    def method(self) -> Distill:
+        """The method, with the teacher looking at every batch."""
+        found = self.distillation
+        check_width(self.source, self.spec, self.dataset.num_classes)
+        teacher = self.source.teacher(self.spec, self.dataset, self.accelerator)
+        return Distill(teacher, self.spec.label, self.dataset.num_classes, found.gamma, found.divergence)
+
+    def cached(self, method: Distill, train: Split, root: Path, tell: Callable[[str], None]) -> Distill:
+        """The same method with the teacher's logits from a cache below ``root``, which is written if need be."""
+        found, views = self.distillation, self.kept_views
+        if views is None:
+            return method
+        key = self._key(found, views, method.teacher.width, len(train))
+        folder = root / CACHE_FOLDER / key.name
+        batches = make_batches(
+            train,
+            min(_CACHE_BATCH, len(train)),
+            augmentation=self.spec.augmentation,
+            shuffle=False,
+            seed=self.spec.seed,
+            drop_last=False,
+            device=self.accelerator.device,
+            channels_last=prefers_channels_last(self.accelerator.device),
+            workers=self.workers,
+            views=views,
+        )
+        mine = range(self.accelerator.process_index, views, self.accelerator.num_processes)
+
+        def on_view(view: int) -> None:
+            tell(f"the teacher looks at view {view + 1} of {views}; its logits are kept in {folder}")
+
+        write_cache(folder, key, method.teacher, batches, views=mine, on_view=on_view)
+        if isinstance(batches, StreamedBatches):
+            batches.close()
+        self.accelerator.wait_for_everyone()
+        return replace(method, teacher=CachedTeacher(folder, key))
+
+    def _key(self, found: Distillation, views: int, width: int, samples: int) -> CacheKey:
+        spec = self.spec
+        split = f"{self.dataset.fingerprint} {spec.train_limit} {spec.validation_fraction} {spec.split_seed}"
+        return CacheKey(
+            teacher=found.teacher,
+            taught=found.logits,
+            width=width,
+            precision=self.source.precision(spec),
+            data=split,
+            samples=samples,
+            augmentation=spec.augmentation,
+            seed=spec.seed,
+            views=views,
+            storage=Storage() if found.top_k is None else Storage(found.top_k, found.divergence.tau),
+        )
+
+    def introduce(self, tell: Callable[[str], None]) -> None:
+        """Say so if the teacher is hardly ever right: its classes may be others, or in another order."""
+        logits = self.source.test_logits(self.dataset, self.accelerator, self.workers)
+        if logits is None:
+            return
+        right = float((logits.argmax(1) == self.dataset.test.labels.cpu()).double().mean())
+        if right < _POOR / self.dataset.num_classes:
+            tell(
+                f"the teacher {self.source.record.name} is right on {100 * right:.1f} % of the test images only: does "
+                "it know these classes, in this order?"
+            )
+
+    def metrics(self, test: Predictions) -> dict[str, float]:
+        """Of the teacher on the test images, and of the student's fidelity to it; none where its logits are unknown."""
+        logits = self.source.test_logits(self.dataset, self.accelerator, self.workers)
+        if logits is None:
+            return {}
+        found = fidelity(logits, test.logits)
+        return {
+            "teacher_accuracy": accuracy(logits.double().softmax(1), test.labels),
+            "teacher_agreement": found.agreement,
+            "teacher_divergence": found.divergence,
+        }
+
+
+def make_lesson(
+    spec: RunSpec, dataset: Dataset, source: TeacherSource | None, accelerator: Accelerator, workers: int | None
+) -> Lesson | None:
+    """``None`` for a run without a teacher; ``ValueError`` where one of spec and source has a teacher alone."""
+    if (source is None) != (spec.distillation is None):
+        raise ValueError("a teacher and a spec with distillation go together; one of them is missing")
+    return None if source is None else Lesson(spec, dataset, source, accelerator, workers)
+
+
+def check_width(source: TeacherSource, spec: RunSpec, num_classes: int) -> None:
+    """Raise ``ValueError`` unless the student of ``spec`` has the logits that are taught."""
+    if spec.distillation is None:
+        return
+    width, own = source.width(spec.distillation.logits, num_classes), spec.label.width(num_classes)
+    if width not in (num_classes, own):
+        raise ValueError(
+            f"{source.record.name} teaches {width} logits and the student has {own}: all K + V logits can be taught "
+            f"only where both have the same virtual classes; give the student --label vs:ALPHA:{width - num_classes}, "
+            "or teach the real ones (--logits real)"
+        )
+    if spec.distillation.divergence.kind == "decoupled" and width < 3:
+        raise ValueError("decoupled distillation needs 3 classes or more: of 2 there is but one other class")

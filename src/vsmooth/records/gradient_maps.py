@@ -1,0 +1,61 @@
+"""Input gradients of a few test images, and how much the maps overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vsmooth.atomic import replacing
+from vsmooth.metrics import BootstrapInterval
+from vsmooth.records.npz_files import read_arrays
+
+GRADIENTS_FILE = "gradients.npz"
+INTEGRATED = "integrated "
+
+
+@dataclass(frozen=True, eq=False)
+class GradientMaps:
+    """A few test images (N, C, H, W) in [0, 1], their labels (N,) and gradients by name, each like the images.
+
+    The names: "correct", "incorrect" and, where there are virtual classes, "virtual"; the same after "integrated ".
+    """
+
+    images: Tensor
+    labels: Tensor
+    maps: Mapping[str, Tensor]
+
+    def save(self, folder: Path) -> Path:
+        """Write `gradients.npz`."""
+        arrays: dict[str, Any] = {"images": self.images.numpy(), "labels": self.labels.numpy()}
+        arrays |= {f"map {name}": values.numpy() for name, values in self.maps.items()}
+        path = folder / GRADIENTS_FILE
+        with replacing(path) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        return path
+
+    @classmethod
+    def load(cls, folder: Path) -> GradientMaps | None:
+        """What `save` wrote in `folder`; None if it did not; ValueError for a file that is something else."""
+        path = folder / GRADIENTS_FILE
+        if not path.is_file():
+            return None
+        arrays = {name: torch.from_numpy(array) for name, array in read_arrays(path, "input gradients").items()}
+        maps = {name.removeprefix("map "): array for name, array in arrays.items() if name.startswith("map ")}
+        if not maps or not {"images", "labels"} <= arrays.keys():
+            raise ValueError(f"{path} holds no input gradients, only {sorted(arrays)}; delete it and run again")
+        return cls(arrays["images"], arrays["labels"], maps)
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How alike the map of the correct class is to another: Spearman over the pixels and cosine, means over images."""
+
+    rank: BootstrapInterval
+    cosine: float
+    images: int

@@ -1,0 +1,1 @@
+"""The report on labels or teachers that were compared."""

@@ -1,0 +1,111 @@
+"""What a comparison of teachers says, for the paper's claims on distillation or against them."""
+
+from __future__ import annotations
+
+from vsmooth.records.comparison import Comparison, Group
+from vsmooth.records.statistics import PairedDifference
+from vsmooth.report.comparison.differences import difference_from_one_hot
+from vsmooth.report.comparison.findings import Claim, gap_words, interval_words, judge, metric_change
+from vsmooth.report.comparison.tables import ACCURACY, TEACHER, confidence_gap
+
+TITLE = "Which teacher teaches best?"
+ABOUT = (
+    "The same network, the student, was trained several times on the same images: without a teacher, and with each of "
+    "several teachers, whose outputs it learns to imitate (knowledge distillation). The teachers differ in the labels "
+    "they were trained with themselves: one-hot; label smoothing (LS), which hands a share alpha of the confidence to "
+    "the other classes; virtual smoothing (VS), which hands it to classes that exist only during training. The "
+    "question is whose student is right more often."
+)
+GLOSSARY = (
+    " Agreement: share of test images where student and teacher predict the same class. KL(teacher ‖ student): mean "
+    "divergence of their probabilities on the test images, in nats; 0 for a perfect imitation."
+)
+_CAUTION = (
+    "Intervals are over the students' seeds. Each teacher is one trained network: another of the same label may teach "
+    "better or worse, and these intervals do not know of that."
+)
+_SCHEMES = {"VS": "virtual-smoothing", "LS": "label-smoothing", "one-hot": "one-hot"}
+# What the paper says, whose students, compared with those of whom (None: of nobody), the sign of the difference.
+_CLAIMS = (
+    ("A student of a VS teacher is more accurate than one without a teacher", "VS", None, +1),
+    ("A student of a VS teacher is more accurate than one of a one-hot teacher", "VS", "one-hot", +1),
+    ("A student of a VS teacher is more accurate than one of an LS teacher", "VS", "LS", +1),
+    ("A student of an LS teacher may be less accurate than one of a one-hot teacher", "LS", "one-hot", -1),
+)
+
+
+def findings(comparison: Comparison) -> tuple[str, ...]:
+    """A text about the student without a teacher, one per teacher, and what the intervals leave out."""
+    plain = comparison.baseline
+    if plain is None:
+        return ("No student without a teacher was trained, so nothing can be said about gains or losses.",)
+    taught = tuple(_group_text(comparison, group) for group in comparison.groups if group is not plain)
+    return (_plain_text(plain), *taught, _CAUTION)
+
+
+def claims(comparison: Comparison) -> tuple[Claim, ...]:
+    """The paper's claims on distillation (Sec. 4.1, Table 5), checked on every pair of teachers they speak about."""
+    found = []
+    for text, ours, theirs, sign in _CLAIMS:
+        students, others = _students_of(comparison, ours), _students_of(comparison, theirs)
+        found += [_check(comparison, text, group, other, sign) for group in students for other in others]
+        if not students or not others:
+            missing = f"{ours if not students else theirs} teacher"
+            found.append(Claim(text, ours, "not tested", "not tested", f"no {missing} in this comparison"))
+    return tuple(found)
+
+
+def _students_of(comparison: Comparison, kind: str | None) -> list[Group]:
+    if kind is None:
+        return [group for group in comparison.groups if group.plain]
+    return [group for group in comparison.groups if group.teacher and group.teacher.label == _SCHEMES[kind]]
+
+
+def _check(comparison: Comparison, text: str, group: Group, other: Group, sign: int) -> Claim:
+    name = group.name if other.plain else f"{group.name}, {other.name}"
+    difference = _difference(comparison, group, other)
+    if difference is None:
+        return Claim(text, name, "not tested", "not tested", "no students with the same seed")
+    return judge(text, name, ACCURACY, difference, sign)
+
+
+def _difference(comparison: Comparison, group: Group, other: Group) -> PairedDifference | None:
+    if other.plain:
+        return difference_from_one_hot(comparison, group, ACCURACY.key)
+    return group.difference(other, ACCURACY.key)
+
+
+def _plain_text(plain: Group) -> str:
+    accuracy, ece = plain.summary("accuracy"), plain.summary("ece")
+    if accuracy is None or ece is None:
+        return "The records of the student without a teacher hold no accuracy or no ECE."
+    caution = "" if len(plain.runs) > 1 else (
+        " There is one seed, so intervals are a bootstrap over the test images: another seed may differ by more."
+    )
+    level = f"{100 * accuracy.mean:.2f} % accuracy with an ECE of {ece.mean:.3f}"
+    return f"Without a teacher the student reaches {level}, {gap_words(confidence_gap(plain))}.{caution}"
+
+
+def _group_text(comparison: Comparison, group: Group) -> str:
+    difference = difference_from_one_hot(comparison, group, ACCURACY.key)
+    if difference is None:
+        return f"{group.name} shares no seed with the student without a teacher, so the two cannot be compared."
+    numbers = f"{metric_change(ACCURACY, difference)} ({interval_words(ACCURACY, difference)})"
+    return f"{group.name} changes accuracy by {numbers}: {_verdict(difference)}.{_teacher_text(group)}"
+
+
+def _verdict(difference: PairedDifference) -> str:
+    if not difference.distinguishable:
+        return "not distinguishable from no teacher"
+    words = "better than no teacher" if difference.mean > 0 else "worse than no teacher"
+    return words if difference.source == "seeds" else f"{words}, for this seed"
+
+
+def _teacher_text(group: Group) -> str:
+    own, agreement, divergence = (group.summary(metric.key) for metric in TEACHER)
+    if own is None or agreement is None or divergence is None:
+        return ""
+    return (
+        f" The teacher itself reaches {100 * own.mean:.2f} %; its student says the same on "
+        f"{100 * agreement.mean:.2f} % of the test images, at a KL divergence of {divergence.mean:.4f} nats."
+    )

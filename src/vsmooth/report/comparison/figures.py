@@ -1,0 +1,199 @@
+"""Matplotlib figures from arrays; nothing here opens a window or reads a file."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vsmooth.report.comparison.reliability import Floats, Outcomes
+from vsmooth.report.drawing.placing import place_labels, spread
+from vsmooth.report.drawing.style import Style, mix_with_white
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FEW_SAMPLES = 20  # a bin with fewer is drawn pale: its accuracy is mostly noise
+INK, GRID = "#333333", "#e3e3e3"
+HISTOGRAM_BINS = 20
+CORRECT, WRONG = "#009e73", "#a5437f"
+CORRECT_TEXT, WRONG_TEXT = "#00664a", "#7d2b5e"
+RC: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "vsmooth",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#8a8a8a",
+    "axes.labelcolor": INK,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.axisbelow": True,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "hatch.linewidth": 0.6,
+    "figure.facecolor": "white",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One label over the epochs: values (seeds, epochs)."""
+
+    name: str
+    style: Style
+    values: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """One label in the plane: one (x, y) per seed."""
+
+    name: str
+    style: Style
+    x: Floats
+    y: Floats
+
+
+@contextmanager
+def new_figure(width: float, height: float, **grid: Any) -> Iterator[tuple[Figure, Any]]:
+    """A figure of so many inches in the style of the page, and its axes."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(RC):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure, figure.subplots(**grid)
+
+
+def set_titles(axes: Axes, name: str, notes: Sequence[tuple[float, str, str]]) -> None:
+    """The name of a panel, and below it notes of (place from left to right, text, colour)."""
+    lines = 1 + max(text.count("\n") for _, text, _ in notes)
+    axes.set_title(name, pad=6 + 12 * lines)
+    for x, text, colour in notes:
+        axes.text(x, 1.025, text, transform=axes.transAxes, va="bottom", fontsize=8.5, color=colour)
+
+
+def _shares(found: Outcomes) -> tuple[Floats, Floats]:
+    edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
+    kinds = found.correct, ~found.correct
+    right, wrong = (np.histogram(found.confidence[kind], edges)[0] for kind in kinds)
+    return right / max(right.sum(), 1), wrong / max(wrong.sum(), 1)
+
+
+def tallest_share(found: Outcomes) -> float:
+    """The largest share that a confidence histogram of these outcomes shows."""
+    return max(float(shares.max()) for shares in _shares(found))
+
+
+def confidence_histogram(name: str, found: Outcomes, tallest: float | None = None) -> Figure:
+    """Confidence of right predictions upwards and of wrong ones downwards, each as a share of its own kind.
+
+    `tallest` fixes the height, so that panels side by side share one scale.
+    """
+    from matplotlib.ticker import FuncFormatter
+
+    edges, limit = np.linspace(0, 1, HISTOGRAM_BINS + 1), 1.05 * (tallest or tallest_share(found))
+    right, wrong = int(found.correct.sum()), int((~found.correct).sum())
+    with new_figure(3.4, 2.9) as (figure, axes):
+        up, down = _shares(found)
+        for shares, colour, hatch in ((up, CORRECT, ""), (-down, WRONG, "///")):
+            axes.bar(edges[:-1], shares, 0.92 / HISTOGRAM_BINS, align="edge", color=colour, hatch=hatch,
+                     edgecolor="white", linewidth=0)
+        axes.axhline(0, color=INK, linewidth=0.8)
+        axes.set(xlim=(0, 1), ylim=(-limit, limit), xlabel="Confidence of the prediction",
+                 ylabel="Share of its kind")
+        counts = (0.0, f"▲ right: {right:,}", CORRECT_TEXT), (0.42, f"▼ wrong: {wrong:,}", WRONG_TEXT)
+        set_titles(axes, name, counts)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):.0%}"))
+    return figure
+
+
+def accuracy_against_ece(clouds: Sequence[Cloud]) -> Figure:
+    """A small point per seed and a large one for the mean; accuracy in percent, ECE as a fraction."""
+    with new_figure(4.6, 3.4) as (figure, axes):
+        for cloud in clouds:
+            colour, marker = cloud.style.colour, cloud.style.marker
+            axes.scatter(cloud.x, cloud.y, s=22, marker=marker, facecolor=mix_with_white(colour, 0.5),
+                         edgecolor=colour, linewidth=0.7)
+            axes.scatter(cloud.x.mean(), cloud.y.mean(), s=90, marker=marker, color=colour,
+                         edgecolor="white", linewidth=1, zorder=3)
+        axes.grid(color=GRID, linewidth=0.7)
+        axes.margins(0.12)
+        axes.set(xlabel="Test ECE (lower is better)",
+                 ylabel="Test accuracy, % (higher is better)")
+        axes.set_xlim(left=max(0.0, axes.get_xlim()[0]))
+        _label_means(figure, axes, clouds)
+    return figure
+
+
+def _label_means(figure: Figure, axes: Axes, clouds: Sequence[Cloud]) -> None:
+    figure.draw_without_rendering()  # the layout must be settled before pixels can be compared
+    means = np.array([(cloud.x.mean(), cloud.y.mean()) for cloud in clouds])
+    points = np.concatenate([np.column_stack([cloud.x, cloud.y]) for cloud in clouds])
+    to_pixels, frame = axes.transData.transform, axes.get_window_extent()
+    names = [cloud.name for cloud in clouds]
+    offsets = place_labels(names, to_pixels(means), to_pixels(points), frame, figure.dpi / 72)
+    for cloud, mean, offset in zip(clouds, means, offsets, strict=True):
+        axes.annotate(cloud.name, tuple(mean), offset, textcoords="offset points", ha="center", va="center",
+                      color=cloud.style.text, fontweight="bold", fontsize=9.5)
+
+
+def training_curves(curves: Sequence[Curve], ylabel: str, percent: bool = False) -> Figure:
+    """Mean over the seeds by epoch, their range shaded, each line named at its end."""
+    factor = 100 if percent else 1
+    with new_figure(4.2, 3.2) as (figure, axes):
+        for curve in curves:
+            epochs = np.arange(1, curve.values.shape[1] + 1)
+            values = curve.values * factor
+            axes.plot(epochs, values.mean(axis=0), curve.style.line, color=curve.style.colour, linewidth=1.6,
+                      marker=curve.style.marker if len(epochs) == 1 else None)
+            axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=curve.style.colour,
+                              alpha=0.15, linewidth=0)
+        axes.grid(axis="y", color=GRID, linewidth=0.7)
+        axes.set(xlabel="Epoch", ylabel=ylabel)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.margins(x=0)
+        _label_ends(axes, curves, factor)
+    return figure
+
+
+def _label_ends(axes: Axes, curves: Sequence[Curve], factor: float) -> None:
+    ends = np.array([curve.values.mean(axis=0)[-1] * factor for curve in curves])
+    low, high = axes.get_ylim()
+    heights = spread(ends, 0.075 * (high - low))
+    heights -= max(0.0, float(heights.max()) - high)
+    for curve, end, height in zip(curves, ends, heights, strict=True):
+        epoch = curve.values.shape[1]
+        axes.annotate(curve.name, (epoch, end), (1.05, float((height - low) / (high - low))),
+                      textcoords="axes fraction", va="center", color=curve.style.text, fontweight="bold",
+                      annotation_clip=False,
+                      arrowprops={"arrowstyle": "-", "color": curve.style.colour, "linewidth": 0.7,
+                                  "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 0})
+
+
+def to_svg(figure: Figure, title: str, prefix: str) -> str:
+    """The figure as inline SVG that scales with its container; `prefix` keeps ids unique on a page."""
+    from matplotlib import rc_context
+
+    buffer = io.StringIO()
+    with rc_context(RC):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", svg)
+    opening = svg[: svg.index(">")]
+    sized = re.sub(r' (width|height)="[^"]*"', "", opening)
+    named = sized.replace("<svg", f'<svg role="img" aria-label="{escape(title, quote=True)}"', 1)
+    return named + svg[len(opening) :]

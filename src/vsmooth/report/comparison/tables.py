@@ -1,0 +1,225 @@
+"""The tables of a comparison: results by label, every run, and how alpha was chosen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vsmooth.records.comparison import Comparison, Group
+from vsmooth.records.statistics import PairedDifference
+from vsmooth.report.comparison.differences import difference_from_one_hot
+from vsmooth.report.render.table import STAR, Cell, Column, Table, fits, print_with_notes
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+CALIBRATED = 0.005  # a gap of less than half a point is called neither over- nor under-confident
+MISSING, DAGGER = "–", "†"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a test metric is named, scaled and printed; `better` is +1 if more is better, -1 if less is."""
+
+    key: str
+    title: str
+    digits: int
+    better: int
+    scale: float = 1.0
+    compared: bool = True
+
+    def text(self, value: float) -> str:
+        return f"{value * self.scale:.{self.digits}f}"
+
+    def signed(self, value: float) -> str:
+        rounded = round(value * self.scale, self.digits) + 0.0  # no "-0.00"
+        return f"{rounded:+.{self.digits}f}"
+
+
+ACCURACY = Metric("accuracy", "Accuracy %", 2, +1, 100)
+ECE = Metric("ece", "ECE", 3, -1)
+NLL = Metric("nll", "NLL", 3, -1)
+BRIER = Metric("brier", "Brier", 3, -1, compared=False)
+METRICS = (ACCURACY, ECE, NLL, BRIER)
+TEACHER = (
+    Metric("teacher_accuracy", "Teacher's\naccuracy %", 2, +1, 100, compared=False),
+    Metric("teacher_agreement", "Agrees with\nteacher, %", 2, +1, 100, compared=False),
+    Metric("teacher_divergence", "KL(teacher ‖\nstudent)", 4, -1, compared=False),
+)
+
+
+def confidence_words(gap: float) -> str:
+    """Words for mean confidence minus accuracy (a fraction)."""
+    if math.isnan(gap):
+        return MISSING
+    if abs(gap) < CALIBRATED:
+        return "about right"
+    return "over-confident" if gap > 0 else "under-confident"
+
+
+def confidence_gap(group: Group) -> float:
+    """Mean confidence minus accuracy over the group's seeds, a fraction; NaN where unknown."""
+    confidence, accuracy = group.summary("mean_confidence"), group.summary("accuracy")
+    return math.nan if confidence is None or accuracy is None else confidence.mean - accuracy.mean
+
+
+def interval_text(metric: Metric, difference: PairedDifference) -> str:
+    """"+0.40 [-0.20, +1.00]", or the difference alone without an interval."""
+    if difference.low is None or difference.high is None:
+        return metric.signed(difference.mean)
+    low, high = metric.signed(difference.low), metric.signed(difference.high)
+    return f"{metric.signed(difference.mean)} [{low}, {high}]"
+
+
+def result_table(comparison: Comparison) -> Table:
+    """A row per label and alpha, or per teacher: means, standard deviations, differences with intervals."""
+    best = {metric.key: best_group(comparison, metric) for metric in METRICS}
+    teacher = TEACHER if comparison.has_teachers else ()
+    rows = tuple(
+        (
+            Cell(group.name),
+            Cell(str(len(group.runs))),
+            *(_metric_cell(comparison, group, metric, group is best[metric.key]) for metric in METRICS),
+            _gap_cell(group),
+            *(_metric_cell(comparison, group, metric, best=False) for metric in teacher),
+            Cell(_mean_text(group, "images_per_second", "{:,.0f}")),
+            Cell(_mean_text(group, "train_seconds", "{:,.1f}")),
+        )
+        for group in comparison.groups
+    )
+    essential = (_first_title(comparison), "Seeds", ACCURACY.title, ECE.title, NLL.title)
+    taught = tuple(metric.title for metric in teacher)
+    further = (BRIER.title, "Confidence −\naccuracy, points", *taught, "Images/s", "Training, s")
+    columns = tuple(Column(title, title in essential) for title in (*essential, *further))
+    return Table(columns, rows, _notes(comparison, rows))
+
+
+def best_group(comparison: Comparison, metric: Metric) -> Group | None:
+    """The best group if its paired interval to every other group excludes zero, else None."""
+    groups = comparison.groups
+    summaries = [group.summary(metric.key) for group in groups]
+    means = [summary.mean * metric.better for summary in summaries if summary is not None]
+    if len(groups) < 2 or len(means) < len(groups):
+        return None
+    best = groups[means.index(max(means))]
+    differences = [best.difference(other, metric.key) for other in groups if other is not best]
+    return best if all(d is not None and d.distinguishable for d in differences) else None
+
+
+def seed_table(comparison: Comparison) -> Table:
+    """A row per run."""
+    scores = ("Accuracy %", "ECE", "NLL", "Brier", "Confidence %")
+    titles = (_first_title(comparison), "Seed", *scores, "Training, s", "Folder")
+    rows = tuple(
+        (
+            Cell(group.name),
+            Cell(str(run.seed)),
+            *(Cell(_number(metric, run.value(metric.key))) for metric in METRICS),
+            Cell(_number(ACCURACY, run.value("mean_confidence"))),
+            Cell(f"{run.train_seconds:,.1f}"),
+            Cell(run.folder),
+        )
+        for group in comparison.groups
+        for run in group.runs
+    )
+    return Table(tuple(Column(title) for title in titles), rows)
+
+
+def _first_title(comparison: Comparison) -> str:
+    return "Student" if comparison.has_teachers else "Label"
+
+
+def selection_table(group: Group) -> Table | None:
+    """The candidates of an alpha chosen on the validation split, the chosen one marked; None if none."""
+    run = next((run for run in group.runs if run.selected_from), None)
+    if run is None or run.selected_from is None:
+        return None
+    rows = tuple(
+        (
+            Cell(f"{row['alpha']:g}", *(("chosen", True) if row["alpha"] == run.alpha else ())),
+            Cell(_number(ACCURACY, row.get("validation_accuracy", math.nan))),
+            Cell(_number(NLL, row.get("validation_nll", math.nan))),
+        )
+        for row in run.selected_from
+    )
+    return Table((Column("Alpha"), Column("Validation accuracy %"), Column("Validation NLL")), rows)
+
+
+def teacher_table(comparison: Comparison) -> Table | None:
+    """What became of the teachers: their accuracy, and how well the students imitate them; None without any."""
+    taught = [group for group in comparison.groups if group.teacher is not None]
+    if not taught:
+        return None
+    columns = (Column("Student"), *(Column(metric.title) for metric in TEACHER))
+    rows = tuple(
+        (Cell(group.name), *(_metric_cell(comparison, group, metric, best=False) for metric in TEACHER))
+        for group in taught
+    )
+    notes = ["On the test images; KL in nats, 0 for a perfect imitation."]
+    if any(cell.text == MISSING for row in rows for cell in row):
+        notes.append(f"{MISSING}: saved logits without those of the test images, or an older record.")
+    return Table(columns, rows, tuple(notes))
+
+
+def print_table(comparison: Comparison, console: Console | None = None) -> None:
+    """Prints the result table and its notes; that of the teachers below it where it is too narrow for them."""
+    from rich.console import Console
+
+    console = console or Console()
+    table, taught = result_table(comparison), teacher_table(comparison)
+    print_with_notes(table, console, [metric.title for metric in TEACHER])
+    if taught is not None and not fits(table, console.width):
+        print_with_notes(taught, console)
+
+
+def _metric_cell(comparison: Comparison, group: Group, metric: Metric, best: bool) -> Cell:
+    summary = group.summary(metric.key)
+    if summary is None:
+        return Cell(MISSING)
+    text = metric.text(summary.mean) + ("" if summary.std is None else f" ± {metric.text(summary.std)}")
+    difference = difference_from_one_hot(comparison, group, metric.key) if metric.compared else None
+    mark = DAGGER if difference is not None and difference.source == "test samples" else ""
+    return Cell(text, interval_text(metric, difference) + mark if difference is not None else "", best)
+
+
+def _gap_cell(group: Group) -> Cell:
+    gap = confidence_gap(group)
+    return Cell(MISSING) if math.isnan(gap) else Cell(ACCURACY.signed(gap), confidence_words(gap))
+
+
+def _mean_text(group: Group, metric: str, pattern: str) -> str:
+    summary = group.summary(metric)
+    return MISSING if summary is None else pattern.format(summary.mean)
+
+
+def _number(metric: Metric, value: float) -> str:
+    return metric.text(value) if math.isfinite(value) else MISSING
+
+
+def _notes(comparison: Comparison, rows: tuple[tuple[Cell, ...], ...]) -> tuple[str, ...]:
+    cells = [cell for row in rows for cell in row]
+    seeds = max(len(group.runs) for group in comparison.groups)
+    bootstrapped = any(cell.detail.endswith(DAGGER) for cell in cells)
+    notes = []
+    if seeds == 1:
+        notes.append("One seed: the spread between seeds is unknown, so no value is marked as best.")
+    else:
+        notes.append(f"Mean ± standard deviation over {seeds} seeds.")
+        notes.append(
+            f"{STAR} best of its column: the 95 % interval of its paired difference to every other row "
+            "excludes 0."
+            if any(cell.best for cell in cells)
+            else f"No value is marked as best: with {seeds} seeds no row is distinguishable from all others."
+        )
+    if any(cell.detail.startswith(("+", "-")) for cell in cells):
+        kind = "" if bootstrapped else " (Student t)"
+        notes.append(
+            f"Second line: paired difference from {comparison.baseline_name} with its 95 % confidence interval{kind}."
+        )
+    if bootstrapped:
+        notes.append(
+            f"{DAGGER} One shared seed: the interval is a bootstrap over the test images. It holds for "
+            "this one pair of networks; another seed may differ."
+        )
+    return tuple(notes)

@@ -1,0 +1,1 @@
+"""The report on virtual classes, class similarity and input gradients."""

@@ -1,0 +1,1 @@
+"""Tables and sections as terminal output, HTML and Markdown."""

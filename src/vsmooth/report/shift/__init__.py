@@ -1,0 +1,1 @@
+"""The report on corrupted images."""

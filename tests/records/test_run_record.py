@@ -1,0 +1,190 @@
+"""Records of runs, and of comparisons, on disk and in groups."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vsmooth.records.comparison import Comparison, load_comparison, write_summary
+from vsmooth.records.json_files import read_json, write_json
+from vsmooth.records.run import EpochRecord, RunRecord, read_record, write_record
+
+EPOCH = EpochRecord(1, 1.5, 0.1, 2.0, 900.0, 0.8, 0.6, 0.05, 0.85)
+METRICS = {"accuracy": 0.8, "ece": 0.05, "nll": 0.6, "brier": 0.3, "mean_confidence": 0.85, "top5": 0.99}
+
+
+def make_run(label: str = "one-hot", alpha: float = 0.0, seed: int = 0, **metrics: float) -> RunRecord:
+    return RunRecord(
+        label, alpha, 0, seed, "embedded", "small", 1, 100, 10, {**METRICS, **metrics}, 3.0, 900.0, (EPOCH,),
+        f"runs/{label}-{alpha:g}-{seed}",
+    )
+
+
+def make_comparison(directory: Path) -> Comparison:
+    runs = (
+        make_run(seed=0, accuracy=0.80), make_run(seed=1, accuracy=0.82),
+        make_run("virtual-smoothing", 0.3, 1, accuracy=0.85),
+        make_run("virtual-smoothing", 0.3, 0, accuracy=0.81),
+        make_run("label-smoothing", 0.1, 5),
+    )
+    return Comparison(runs, "vsmooth compare", {"torch": "2"}, ("a", "b"), directory)
+
+
+def test_names() -> None:
+    assert make_run().name == "one-hot"
+    assert make_run("label-smoothing", 0.1).name == "LS 0.1"
+    assert make_run("virtual-smoothing", 0.30).name == "VS 0.3"
+    assert replace(make_run("virtual-smoothing", 0.3), num_virtual=10).name == "VS 0.3"
+    assert replace(make_run("virtual-smoothing", 0.3), num_virtual=200).name == "VS 0.3 V=200"
+
+
+def test_record_survives_the_disk(tmp_path: Path) -> None:
+    run = replace(make_run(), selected_from=({"alpha": 0.1, "validation_nll": 0.5},))
+    write_record(run, tmp_path)
+    assert read_record(tmp_path) == run
+    assert json.loads((tmp_path / "record.json").read_text())["format"] == 1
+    assert list(tmp_path.iterdir()) == [tmp_path / "record.json"]
+
+
+def test_not_a_number_becomes_null_and_comes_back(tmp_path: Path) -> None:
+    write_record(make_run(top5=math.nan, nll=math.inf), tmp_path)
+    assert "NaN" not in (text := (tmp_path / "record.json").read_text())
+    assert "Infinity" not in text
+    assert math.isnan(read_record(tmp_path).value("top5"))
+
+
+def test_failed_write_keeps_the_file_before(tmp_path: Path) -> None:
+    path = write_json(tmp_path / "a.json", {"x": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"x": object()})
+    assert read_json(path) == {"x": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"format": 1, "x"', r"a\.json cannot be read"),
+        ("[1, 2]", r"a\.json was not written by vsmooth"),
+        ('{"x": 1}', r"a\.json was not written by vsmooth"),
+        ('{"format": 2}', r"a\.json has format 2, this vsmooth reads 1"),
+    ],
+)
+def test_unreadable_json(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_json(tmp_path / "a.json")
+
+
+def test_missing_json(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no file at .*a\.json"):
+        read_json(tmp_path / "a.json")
+
+
+def test_record_with_wrong_fields(tmp_path: Path) -> None:
+    value = make_run().to_json()
+    del value["metrics"]
+    write_json(tmp_path / "record.json", value)
+    with pytest.raises(ValueError, match=r"record\.json is not a run record: metrics missing"):
+        read_record(tmp_path)
+    write_json(tmp_path / "record.json", {**make_run().to_json(), "colour": 1})
+    with pytest.raises(ValueError, match="unknown field colour"):
+        read_record(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"metrics": {"accuracy": "high"}}, "record.json is not a run record"),
+        ({"metrics": [1]}, "record.json is not a run record"),
+        ({"seed": None}, "record.json is not a run record"),
+        ({"alpha": "x"}, "record.json is not a run record: could not convert string to float: 'x'"),
+    ],
+)
+def test_record_with_values_of_another_kind(tmp_path: Path, changed: dict[str, object], message: str) -> None:
+    write_record(make_run(), tmp_path)
+    write_json(tmp_path / "record.json", {**read_json(tmp_path / "record.json"), **changed})
+    with pytest.raises(ValueError, match=message):
+        read_record(tmp_path)
+
+
+def test_truncated_predictions_are_named(tmp_path: Path) -> None:
+    comparison = make_comparison(tmp_path)
+    folder = tmp_path / comparison.runs[0].folder
+    folder.mkdir(parents=True)
+    file = folder / "predictions-test.npz"
+    np.savez(file, logits=np.zeros((50, 10), np.float32), labels=np.zeros(50, np.int64))
+    file.write_bytes(file.read_bytes()[:-200])
+    with pytest.raises(ValueError, match=r"predictions-test.npz is damaged .* `vsmooth evaluate .*` rewrites it"):
+        comparison.predictions(comparison.runs[0])
+
+
+def test_groups_pair_runs_by_seed(tmp_path: Path) -> None:
+    comparison = make_comparison(tmp_path)
+    assert [group.name for group in comparison.groups] == ["one-hot", "VS 0.3", "LS 0.1"]
+    difference = comparison.difference(comparison.groups[1], "accuracy")
+    assert difference is not None
+    assert difference.seeds == 2
+    assert difference.mean == pytest.approx((0.01 + 0.03) / 2)
+    assert comparison.difference(comparison.groups[2], "accuracy") is None  # no shared seed
+    assert comparison.difference(comparison.groups[0], "accuracy") is None
+
+
+def test_summary_fields(tmp_path: Path) -> None:
+    write_summary(make_comparison(tmp_path), tmp_path)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    row = summary["rows"][2]
+    assert {"label", "alpha", "num_virtual", "seed", "accuracy", "ece", "nll", "brier", "mean_confidence",
+            "train_seconds", "images_per_second"} <= row.keys()
+    assert (row["label"], row["alpha"], row["seed"], row["accuracy"]) == ("virtual-smoothing", 0.3, 1, 0.85)
+    one_hot, virtual, smoothed = summary["aggregate"]
+    assert one_hot["accuracy"] == {"mean": pytest.approx(0.81), "std": pytest.approx(0.02 / 2**0.5)}
+    assert one_hot["difference_from_one_hot"] is None
+    assert one_hot["seeds"] == 2
+    assert virtual["difference_from_one_hot"]["accuracy"].keys() == {"mean", "low", "high"}
+    assert smoothed["accuracy"]["std"] is None
+
+
+def test_comparison_survives_the_disk(tmp_path: Path) -> None:
+    comparison = make_comparison(tmp_path)
+    for run in comparison.runs:
+        write_record(run, tmp_path / run.folder)
+    write_summary(comparison, tmp_path)
+    found = load_comparison(tmp_path)
+    assert found.runs == comparison.runs
+    assert (found.command, found.environment) == ("vsmooth compare", {"torch": "2"})
+    assert found.classes == ("a", "b")
+
+
+def test_folder_without_a_comparison(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no summary\.json in .*; `vsmooth compare --out .*` creates it"):
+        load_comparison(tmp_path)
+    write_json(tmp_path / "summary.json", {"rows": []})
+    with pytest.raises(ValueError, match="not a comparison's summary: 'command' is missing"):
+        load_comparison(tmp_path)
+
+
+def test_comparison_without_runs() -> None:
+    with pytest.raises(ValueError, match="at least one finished run"):
+        Comparison((), "", {}, ())
+
+
+def test_predictions(tmp_path: Path) -> None:
+    comparison = make_comparison(tmp_path)
+    run = comparison.runs[0]
+    with pytest.raises(ValueError, match=r"no predictions at .*`vsmooth evaluate .*` writes them"):
+        comparison.predictions(run)
+    path = tmp_path / run.folder / "predictions-test.npz"
+    path.parent.mkdir(parents=True)
+    np.savez(path, logits=np.eye(3, dtype=np.float32), labels=np.arange(3))
+    logits, labels = comparison.predictions(run)
+    assert logits.shape == (3, 3)
+    assert labels.tolist() == [0, 1, 2]
+    path.write_bytes(b"not a zip")
+    with pytest.raises(ValueError, match=r"is damaged .*rewrites it"):
+        comparison.predictions(run)
