@@ -10,7 +10,6 @@ from typing import Any
 from torch import Tensor
 
 from vsmooth.evaluate import Predictions
-from vsmooth.experiments.results import PREDICTIONS
 from vsmooth.experiments.run import finished_record
 from vsmooth.labels import LabelSmoothing
 from vsmooth.metrics import (
@@ -38,6 +37,7 @@ from vsmooth.records.calibration import (
     Scores,
 )
 from vsmooth.records.json_files import write_json
+from vsmooth.records.run import intact_predictions
 
 _USUAL_BINS = (10, 15)
 _BINNED: dict[str, Any] = {
@@ -90,9 +90,9 @@ def calibrate_run(folder: Path, settings: CalibrationSettings | None = None) -> 
     ValueError for a run that is not finished and for predictions that are missing or damaged.
     """
     record = finished_record(folder)
-    validation = folder / PREDICTIONS["validation"]
+    validation = intact_predictions(folder, record, "validation")
     found = evaluate_calibration(
-        Predictions.load(folder / PREDICTIONS["test"]),
+        Predictions.load(intact_predictions(folder, record)),
         Predictions.load(validation) if validation.is_file() else None,
         normalise=record.label == LabelSmoothing.name,
         settings=settings,

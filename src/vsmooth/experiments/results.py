@@ -12,16 +12,16 @@ from safetensors import SafetensorError
 from torch import nn
 
 from vsmooth.data import BatchSource, Dataset, Split, make_batches
+from vsmooth.digests import digest_of
 from vsmooth.evaluate import CleanMetrics, Predictions, evaluate_clean, gather_predictions, part_of, predict
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.models import prefers_channels_last
-from vsmooth.records.run import PREDICTIONS_FILE, EpochRecord, RunRecord, write_record
+from vsmooth.records.run import PREDICTIONS, WEIGHTS_FILE, EpochRecord, RunRecord, write_record
 from vsmooth.records.teacher import TeacherRecord
 from vsmooth.train import CheckpointError, EpochLog, Trained, save_weights
 
 Evaluator = Callable[[nn.Module], Predictions]
-WEIGHTS_FILE = "model.safetensors"
-PREDICTIONS = {"test": PREDICTIONS_FILE, "validation": "predictions-validation.npz"}
+_ROUNDING = 1e-4
 _SMALLEST_BATCH, _LARGEST_BATCH = 16, 500
 _PIXELS = _LARGEST_BATCH * 64 * 64  # of one channel in a batch
 
@@ -75,15 +75,42 @@ def write_results(
     record = _record(spec, dataset, trained, evaluate_clean(predictions["test"]))
     record = replace(record, metrics={**record.metrics, **(teacher_metrics or {})}, teacher=teacher)
     try:
-        for name, logits in predictions.items():
-            logits.save(folder / PREDICTIONS[name])
-        save_weights(folder / WEIGHTS_FILE, trained.model.state_dict())
-        write_record(record, folder)
+        digests = save_predictions(predictions, folder)
+        digests[WEIGHTS_FILE] = save_weights(folder / WEIGHTS_FILE, trained.model.state_dict())
+        write_record(replace(record, digests=digests), folder)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"cannot write the results in {folder}: {error}; its checkpoints are kept. Free space or fix permissions, "
             "then run the same command again to resume"
         ) from error
+
+
+def save_predictions(predictions: Mapping[str, Predictions], folder: Path) -> dict[str, str]:
+    """Write the predictions of some splits; the digest of each file by its name."""
+    for split, logits in predictions.items():
+        logits.save(folder / PREDICTIONS[split])
+    names = [PREDICTIONS[split] for split in predictions]
+    return {name: digest_of(folder / name) for name in names}
+
+
+def check_same_metrics(record: RunRecord, found: Mapping[str, float], folder: Path) -> None:
+    """Raise ``ValueError`` unless a second evaluation found the record's metrics.
+
+    Other hardware adds up in another order: allowed are 1e-4 of a metric (and 1e-4 where it is below 1), and one image
+    of all, whose two best classes are so close that rounding decides.
+    """
+    slack = {name: _ROUNDING * max(1.0, abs(value)) + 1 / found["samples"] for name, value in found.items()}
+    differing = [
+        f"{name} {value:.6g} instead of {record.value(name):.6g}"
+        for name, value in found.items()
+        if not abs(value - record.value(name)) <= slack[name]
+    ]
+    if differing:
+        raise ValueError(
+            f"the run in {folder} is not what its record says: {', '.join(differing)}. Weights and images are those of "
+            "its training, so the software or the hardware computes something else; nothing was written. Evaluate it "
+            "as it was trained, or train again in another --out"
+        )
 
 
 def _record(spec: RunSpec, dataset: Dataset, trained: Trained, metrics: CleanMetrics) -> RunRecord:

@@ -10,13 +10,14 @@ from accelerate import PartialState
 from torch import nn
 
 from vsmooth.data import Dataset
+from vsmooth.digests import DamagedFileError
 from vsmooth.evaluate import CleanMetrics, evaluate_clean
 from vsmooth.experiments.build import build_network, build_trainer, place, training_splits
 from vsmooth.experiments.results import (
-    PREDICTIONS,
-    WEIGHTS_FILE,
+    check_same_metrics,
     evaluate_split,
     finite_metrics,
+    save_predictions,
     split_evaluator,
     write_results,
 )
@@ -24,7 +25,16 @@ from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.experiments.teaching.lesson import TeacherSource, make_lesson
 from vsmooth.records.comparison import SUMMARY_FILE
 from vsmooth.records.json_files import read_json, write_json
-from vsmooth.records.run import RECORD_FILE, TEACHER_METRICS, RunRecord, read_record, write_record
+from vsmooth.records.run import (
+    PREDICTIONS,
+    RECORD_FILE,
+    RunRecord,
+    intact_predictions,
+    intact_weights,
+    read_record,
+    read_run,
+    write_record,
+)
 from vsmooth.train import Execution, Listener, load_weights, make_accelerator, read_weights, tracked
 
 SPEC_FILE = "spec.json"
@@ -59,7 +69,7 @@ def run_experiment(
         _train_and_write(spec, dataset, folder, listener or Listener(), execution or Execution(), teacher)
     if PartialState().is_main_process:
         shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)  # the record is written: nothing is left to resume
-    return read_record(folder)
+    return read_run(root, spec.folder)
 
 
 def _train_and_write(
@@ -144,33 +154,46 @@ def load_run(folder: Path, dataset: Dataset) -> nn.Module:
     """The trained network of a finished run, in train mode as it was built.
 
     Raises:
-        CheckpointError: the weights are missing or damaged, or do not fit the network of the spec.
+        ValueError: not a run folder, not finished, or the weights are not those of the record.
+        CheckpointError: the weights are missing, or do not fit the network of the spec.
     """
-    spec = read_spec(folder)
+    spec, weights = read_spec(folder), intact_weights(folder, finished_record(folder))
     model = build_network(spec, dataset)
-    load_weights(model, read_weights(folder / WEIGHTS_FILE), folder / WEIGHTS_FILE)
+    load_weights(model, read_weights(weights), weights)
     return model
 
 
 def evaluate_run(folder: Path, dataset: Dataset) -> CleanMetrics:
-    """Evaluate a finished run again and rewrite its test predictions and record.
+    """Evaluate a finished run again; write anew predictions that are missing or damaged, and nothing else.
 
     Raises:
-        ValueError: not a run folder, not finished, or its images changed.
-        CheckpointError: the weights are missing or damaged.
+        ValueError: not a run folder, not finished, its images changed, its weights are damaged, or the numbers are not
+            those of its record up to rounding. Nothing is written then.
+        CheckpointError: the weights are missing.
     """
     spec, record = read_spec(folder), finished_record(folder)
     dataset_fits(folder, spec, dataset)
     accelerator = make_accelerator(spec.precision)
     model = place(load_run(folder, dataset), accelerator.device)
-    predictions = evaluate_split(model, dataset.test, accelerator)
-    metrics = evaluate_clean(predictions)
-    if accelerator.is_main_process:
-        predictions.save(folder / PREDICTIONS["test"])
-        taught = {name: value for name, value in record.metrics.items() if name in TEACHER_METRICS}
-        write_record(replace(record, metrics={**finite_metrics(metrics), **taught}), folder)
+    predictions = {"test": evaluate_split(model, dataset.test, accelerator)}
+    metrics = evaluate_clean(predictions["test"])
+    check_same_metrics(record, finite_metrics(metrics), folder)
+    lacking = [split for split in PREDICTIONS if not _has_predictions(folder, record, split)]
+    if "validation" in lacking:
+        _, validation = training_splits(spec, dataset)
+        predictions["validation"] = evaluate_split(model, validation, accelerator)
+    if lacking and accelerator.is_main_process:
+        digests = save_predictions({split: predictions[split] for split in lacking}, folder)
+        write_record(replace(record, digests={**record.digests, **digests}), folder)
     accelerator.wait_for_everyone()
     return metrics
+
+
+def _has_predictions(folder: Path, record: RunRecord, split: str) -> bool:
+    try:
+        return intact_predictions(folder, record, split).is_file()
+    except DamagedFileError:
+        return False
 
 
 def dataset_fits(folder: Path, spec: RunSpec, dataset: Dataset, remedy: str | None = None) -> None:

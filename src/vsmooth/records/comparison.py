@@ -16,12 +16,12 @@ import numpy.typing as npt
 from vsmooth.labels import OneHot
 from vsmooth.records.json_files import read_json, write_json
 from vsmooth.records.run import (
-    PREDICTIONS_FILE,
     RECORD_FILE,
     SUMMARY_TIMES,
     TEACHER_METRICS,
     RunRecord,
-    read_record,
+    intact_predictions,
+    read_run,
 )
 from vsmooth.records.statistics import MeanStd, PairedDifference, mean_std, paired_difference
 from vsmooth.records.teacher import TeacherRecord
@@ -121,7 +121,7 @@ class Comparison:
 
     def predictions(self, run: RunRecord) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """Test logits (N, K) and labels (N,) of a run."""
-        path = self.directory / run.folder / PREDICTIONS_FILE
+        path = intact_predictions(self.directory / run.folder, run)
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 return arrays["logits"], arrays["labels"]
@@ -152,11 +152,11 @@ def load_comparison(directory: str | Path) -> Comparison:
         raise ValueError(_no_summary(directory))
     summary = read_json(path)
     try:
-        folders = [str(row["folder"]) for row in summary["rows"]]
+        folders = [row["folder"] for row in summary["rows"]]
         texts = str(summary["command"]), dict(summary["environment"]), tuple(summary["classes"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a comparison's summary: {error} is missing") from None
-    return Comparison(tuple(read_record(directory / folder) for folder in folders), *texts, directory)
+    return Comparison(tuple(read_run(directory, folder) for folder in folders), *texts, directory)
 
 
 def _no_summary(directory: Path) -> str:

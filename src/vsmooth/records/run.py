@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
+from vsmooth.digests import check_digest
 from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
 from vsmooth.records.json_files import read_json, write_json
 from vsmooth.records.teacher import TeacherRecord
 
 RECORD_FILE = "record.json"
-PREDICTIONS_FILE = "predictions-test.npz"
+WEIGHTS_FILE = "model.safetensors"
+PREDICTIONS = {"test": "predictions-test.npz", "validation": "predictions-validation.npz"}
 SHORT_NAMES = {scheme.name: scheme.short_name for scheme in (OneHot, LabelSmoothing, VirtualSmoothing)}
 SUMMARY_TIMES = ("train_seconds", "images_per_second")
 TEACHER_METRICS = ("teacher_accuracy", "teacher_agreement", "teacher_divergence")
@@ -45,7 +47,8 @@ class EpochRecord:
 class RunRecord:
     """One trained network: what was trained, its test scores (`metrics`) and its history.
 
-    `folder` is relative to the comparison's directory. `selected_from` holds the candidates of an alpha
+    `folder` is the run's own name in the comparison's directory. `digests`: SHA-256 of its weights and predictions, by
+    file name. `selected_from` holds the candidates of an alpha
     that was chosen on the validation split. `teacher`: of a student that was taught; its `metrics` then hold
     the teacher's test accuracy, agreement with it and KL(teacher || student) in nats.
     """
@@ -66,6 +69,7 @@ class RunRecord:
     folder: str
     selected_from: tuple[dict[str, float], ...] | None = None
     teacher: TeacherRecord | None = None
+    digests: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -86,7 +90,7 @@ class RunRecord:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RunRecord:
         """The record of a JSON object; ValueError names what is missing or unknown."""
-        value = {"teacher": None, **value}  # records are older than teachers
+        value = {"teacher": None, "digests": {}, **value}  # records are older than teachers and digests
         _check_fields(cls, value)
         selected, teacher = value["selected_from"], value["teacher"]
         whole = ("num_virtual", "seed", "epochs", "parameters", "num_classes")
@@ -99,6 +103,7 @@ class RunRecord:
             "history": tuple(_epoch(epoch) for epoch in value["history"]),
             "selected_from": None if selected is None else tuple(_numbers(row) for row in selected),
             "teacher": None if teacher is None else TeacherRecord.from_json(teacher),
+            "digests": {str(name): str(digest) for name, digest in value["digests"].items()},
         })
 
 
@@ -108,13 +113,45 @@ def write_record(record: RunRecord, folder: str | Path) -> Path:
 
 
 def read_record(folder: str | Path) -> RunRecord:
-    """Reads `folder/record.json`; ValueError names the file."""
+    """Reads `folder/record.json`; ValueError names the file, also where the record's folder is not a plain name."""
     path = Path(folder) / RECORD_FILE
     value = read_json(path)
     try:
-        return RunRecord.from_json(value)
+        record = RunRecord.from_json(value)
+        check_name(record.folder)
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not a run record: {error}") from None
+    return record
+
+
+def read_run(directory: str | Path, name: str) -> RunRecord:
+    """The record of the run in the folder `name` of `directory`; ValueError for that of another folder."""
+    check_name(name)
+    record = read_record(Path(directory, name))
+    if record.folder != name:
+        raise ValueError(
+            f"{Path(directory, name, RECORD_FILE)} is of the run {record.folder}, not of {name}: give the folder its "
+            "own name, or train again"
+        )
+    return record
+
+
+def check_name(folder: str) -> None:
+    """ValueError unless `folder` is the name of a folder, which leads nowhere else: no path, no "..", no drive."""
+    if not isinstance(folder, str) or folder in ("", ".", "..") or PureWindowsPath(folder).name != folder:
+        raise ValueError(f"the folder of a run must be its own name, not a path, got {folder!r}")
+
+
+def intact_weights(folder: Path, record: RunRecord) -> Path:
+    """The weights of a run, which are those that it was evaluated with; DamagedFileError where they are not."""
+    remedy = f"put back a copy of it, or delete {folder} and train again"
+    return check_digest(folder / WEIGHTS_FILE, record.digests, folder / RECORD_FILE, remedy)
+
+
+def intact_predictions(folder: Path, record: RunRecord, split: str = "test") -> Path:
+    """The predictions of a run on a split, which are those of its record; DamagedFileError where they are not."""
+    remedy = f"`vsmooth evaluate {folder}` writes it anew"
+    return check_digest(folder / PREDICTIONS[split], record.digests, folder / RECORD_FILE, remedy)
 
 
 def _check_fields(kind: type[Any], value: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vsmooth.atomic import replacing
+from vsmooth.digests import digest_of
 from vsmooth.train.processes import sharded_like
 
 _FORMAT = 2
@@ -111,7 +112,7 @@ def save_weights(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
     plain = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
     with replacing(path) as partial:
         save_file(plain, partial, metadata)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return digest_of(path)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -155,7 +156,7 @@ def _read(path: Path) -> Checkpoint:
     tensors = {}
     for group, digest in state["sha256"].items():
         file = path / f"{group}.safetensors"
-        if hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+        if digest_of(file) != digest:
             raise ValueError(f"{file.name} is truncated or changed")
         tensors[group] = load_file(file)
     return Checkpoint(state["step"], tensors, state["values"])

@@ -20,7 +20,7 @@ from vsmooth.experiments.inspection.gradient_maps import (
     require_captum,
     spread_over_classes,
 )
-from vsmooth.experiments.results import PREDICTIONS, evaluation_batches
+from vsmooth.experiments.results import evaluation_batches
 from vsmooth.experiments.run import dataset_fits, read_spec
 from vsmooth.experiments.run_paths import open_run
 from vsmooth.experiments.shift import evenly_spaced
@@ -29,7 +29,7 @@ from vsmooth.metrics import choose_classes, human_distributions, linear_cka, vir
 from vsmooth.records.comparison import Comparison
 from vsmooth.records.inspection import FEATURES, InspectionRecord, write_inspection
 from vsmooth.records.npz_files import is_npy
-from vsmooth.records.run import RunRecord
+from vsmooth.records.run import RunRecord, intact_predictions
 
 LEAST_CLASSES = 3
 PLANE_IMAGES = 500  # train images of each class on the plane
@@ -95,7 +95,7 @@ def find_classes(comparison: Comparison, dataset: Dataset, wanted: Sequence[str]
     if dataset.num_classes < LEAST_CLASSES:
         return ()
     run = (comparison.groups[0] if comparison.baseline is None else comparison.baseline).runs[0]
-    predictions = Predictions.load(Path(run.folder) / PREDICTIONS["test"])
+    predictions = Predictions.load(intact_predictions(Path(run.folder), run))
     return choose_classes(predictions.probabilities, predictions.labels)
 
 

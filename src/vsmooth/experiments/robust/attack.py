@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from pathlib import Path
@@ -27,7 +26,7 @@ from vsmooth.evaluate import (
 from vsmooth.evaluate.robust.cascade import Column
 from vsmooth.evaluate.robust.columns import autoattack
 from vsmooth.evaluate.robust.evaluation import OnProgress
-from vsmooth.experiments.results import WEIGHTS_FILE, evaluation_batches, num_virtual_of
+from vsmooth.experiments.results import evaluation_batches, num_virtual_of
 from vsmooth.experiments.robust.options import AttackOptions
 from vsmooth.experiments.robust.results import Opened, adversarial_of, record_of, source_name
 from vsmooth.experiments.run import dataset_fits, finished_record, read_spec
@@ -41,6 +40,7 @@ from vsmooth.records.robust import (
     read_record_file,
     write_robust,
 )
+from vsmooth.records.run import WEIGHTS_FILE, intact_weights
 
 PARTS = "parts"
 _FLAG_IMAGES = 64
@@ -83,13 +83,12 @@ def transfers_from_itself(folder: Path, options: AttackOptions) -> bool:
 
 
 def fingerprint(folder: Path) -> str:
-    """First 16 hex digits of the SHA-256 of a run's weights; ValueError for a run that is not finished."""
+    """First 16 hex digits of the SHA-256 of a run's weights; ValueError for a run not finished, or damaged weights."""
     read_spec(folder)  # which tells what is no run from one that is not finished
-    finished_record(folder)
-    weights = folder / WEIGHTS_FILE
-    if not weights.is_file():
+    record = finished_record(folder)
+    if not intact_weights(folder, record).is_file():
         raise ValueError(f"the run in {folder} has no weights: {WEIGHTS_FILE} is missing; train it again")
-    return hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
+    return record.digests[WEIGHTS_FILE][:16]
 
 
 def load_test_images(dataset: Dataset, indices: Tensor) -> tuple[Tensor, Tensor]:

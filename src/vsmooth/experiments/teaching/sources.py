@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from vsmooth.data import Dataset, ImageSet, Split, known_set
 from vsmooth.evaluate import Predictions
 from vsmooth.experiments.build import network_for, place, training_splits
-from vsmooth.experiments.results import WEIGHTS_FILE, evaluate_split
+from vsmooth.experiments.results import evaluate_split
 from vsmooth.experiments.run import SPEC_FILE, finished_record, read_spec
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.experiments.teaching.lesson import TeacherSource
@@ -25,6 +25,7 @@ from vsmooth.methods import NetworkTeacher, SavedTeacher, TaughtLogits, Teacher
 from vsmooth.models import Normalise, NormalisedModel, Resized
 from vsmooth.records.json_files import read_json
 from vsmooth.records.npz_files import read_arrays
+from vsmooth.records.run import WEIGHTS_FILE, intact_weights
 from vsmooth.records.teacher import TeacherRecord
 from vsmooth.train import Precision, load_weights, read_weights
 
@@ -140,14 +141,14 @@ def _numbered(split: Split) -> ImageSet:
 def _open_run(folder: Path, dataset: Dataset) -> TeacherSource:
     spec, run = read_spec(folder), finished_record(folder)
     _check_classes(str(folder), run.num_classes, dataset)
-    weights = folder / WEIGHTS_FILE
+    weights = intact_weights(folder, run)
     tensors = read_weights(weights)
     size = _trained_size(folder, spec, dataset)
     channels = tensors[_MEAN].numel() if _MEAN in tensors else dataset.image_shape[0]
     _check_channels(f"{folder}, trained on {spec.data},", (channels, *size), dataset)
     network = network_for(spec, dataset.num_classes, (channels, *size))
     load_weights(network, tensors, weights)
-    fingerprint = f"{spec.key}-{hashlib.sha256(weights.read_bytes()).hexdigest()[:16]}"
+    fingerprint = f"{spec.key}-{run.digests[WEIGHTS_FILE][:16]}"
     record = TeacherRecord(run.name, str(folder), fingerprint, run.label, run.alpha, run.model)
     return NetworkSource(record, Resized(network, size), spec.precision)
 
