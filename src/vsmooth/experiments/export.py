@@ -9,6 +9,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from vsmooth.data import Dataset
+from vsmooth.digests import check_written, digest_file, write_digest
 from vsmooth.experiments.run import load_run, read_spec
 from vsmooth.head import remove_virtual_classes, virtual_heads
 from vsmooth.metrics import TemperatureScaled
@@ -22,8 +23,8 @@ _KEY = "vsmooth"
 def export_calibrated(folder: Path, dataset: Dataset, temperature: float) -> Path:
     """Write the run's network, without virtual classes, divided by `temperature`, beside its own weights.
 
-    The file's metadata hold what builds the network again; `load_calibrated` reads it. The run's own weights stay as
-    they are. ValueError for a temperature that is not positive and finite.
+    The file's metadata hold what builds the network again; `load_calibrated` reads it. Its SHA-256 is written beside
+    it. The run's own weights stay as they are. ValueError for a temperature that is not positive and finite.
     """
     spec = read_spec(folder)
     model = load_run(folder, dataset)
@@ -35,16 +36,22 @@ def export_calibrated(folder: Path, dataset: Dataset, temperature: float) -> Pat
     tensors = TemperatureScaled(plain, temperature).state_dict()
     path = folder / CALIBRATED_FILE
     save_weights(path, tensors, {_KEY: json.dumps({"network": network, "classes": dataset.classes})})
+    write_digest(path)
     return path
 
 
 def load_calibrated(path: str | Path) -> TemperatureScaled:
     """The network that `export_calibrated` wrote, in eval mode: images (N, C, H, W) in [0, 1] to logits / T, (N, K).
 
+    A file that was moved without its SHA-256 is not checked.
+
     Raises:
+        ValueError: the file is not the one that the SHA-256 beside it is of.
         CheckpointError: the file is missing, damaged or something else.
     """
     path = Path(path)
+    if digest_file(path).is_file():
+        check_written(path, "`vsmooth calibrate RUN --store-temperature` writes it anew")
     network = _read_network(path)
     model = TemperatureScaled(build_model(**network), 1.0)
     load_weights(model, read_weights(path), path)

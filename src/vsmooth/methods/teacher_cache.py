@@ -1,7 +1,7 @@
 """A teacher's logits, computed once for a number of views of every image and read back while the student trains.
 
 A cache is a folder: ``cache.json`` says what its logits depend on, ``view-N.safetensors`` holds one view, half
-precision. An epoch shows one view, so one file is in memory at a time.
+precision, with its SHA-256 beside it. An epoch shows one view, so one file is in memory at a time.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from torch import Tensor
 
 from vsmooth.atomic import replacing
 from vsmooth.data import Augmentation, Batch, BatchSource
+from vsmooth.digests import check_written, digest_file, write_digest
 from vsmooth.methods.teacher import TaughtLogits, Teacher, check_width, places
 
 KEY_FILE = "cache.json"
 _FORMAT = 1
+_REMEDY = "delete it and run the same command again"
 _MOST_SHORT = 1 << 15  # classes that an int16 can name
 
 
@@ -118,7 +120,7 @@ class CachedTeacher(Teacher):
 
     def __init__(self, folder: Path, key: CacheKey) -> None:
         _check_key(folder, key)
-        missing = [view for view in range(key.views) if not _file(folder, view).is_file()]
+        missing = [view for view in range(key.views) if not _is_written(folder, view)]
         if missing:
             raise ValueError(f"the cache in {folder} lacks views {missing}: it was not written to the end")
         self.folder, self.key, self.width = folder, key, key.width
@@ -159,7 +161,7 @@ def write_cache(
     with replacing(folder / KEY_FILE) as partial:
         partial.write_text(json.dumps(key.to_json(), indent=1))
     for view in range(key.views) if views is None else views:
-        if _file(folder, view).is_file():
+        if _is_written(folder, view):
             continue
         on_view(view)
         parts = [key.storage.pack(_ask(teacher, batch, key.width)) for batch in batches.epoch(view)]
@@ -167,6 +169,7 @@ def write_cache(
         _check_samples(tables, key, folder)
         with replacing(_file(folder, view)) as partial:
             save_file(tables, partial)
+        write_digest(_file(folder, view))
 
 
 def _ask(teacher: Teacher, batch: Batch, width: int) -> Tensor:
@@ -176,11 +179,11 @@ def _ask(teacher: Teacher, batch: Batch, width: int) -> Tensor:
 
 
 def _read(folder: Path, view: int, key: CacheKey) -> dict[str, Tensor]:
+    path = _file(folder, view)
     try:
-        tables = load_file(_file(folder, view))
+        tables = load_file(check_written(path, _REMEDY))
     except (OSError, SafetensorError) as error:
-        path = _file(folder, view)
-        raise ValueError(f"{path} cannot be read ({error}); delete it and run the same command again") from error
+        raise ValueError(f"{path} cannot be read ({error}); {_REMEDY}") from error
     _check_samples(tables, key, folder)
     return tables
 
@@ -205,6 +208,12 @@ def _check_key(folder: Path, key: CacheKey) -> None:
     if differing:
         values = "; ".join(f"{name} {entries.get(name)}, not {own[name]}" for name in differing)
         raise ValueError(f"the cache in {folder} is another one: {values}; delete it or choose another folder")
+
+
+def _is_written(folder: Path, view: int) -> bool:
+    """Whether a view was written to its end: its digest comes last."""
+    path = _file(folder, view)
+    return path.is_file() and digest_file(path).is_file()
 
 
 def _file(folder: Path, view: int) -> Path:

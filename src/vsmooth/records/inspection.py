@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vsmooth.digests import check_digest
 from vsmooth.metrics import BootstrapInterval, TemplateDistances, VirtualDiagnostics
 from vsmooth.records.gradient_maps import Overlap
 from vsmooth.records.json_files import read_json, write_json
@@ -42,6 +43,7 @@ class InspectionRecord:
     classes: the three of the plane, whose training images `features-train.npz` holds (none for fewer than three).
     baseline: folder of the one-hot run of the same seed, which the differences of the similarity are from.
     cka: linear CKA of the last layer with other runs, by folder. overlap: of the correct class's map with others.
+    digests: SHA-256 of the files of features and gradients, by name.
     """
 
     samples: int
@@ -51,6 +53,7 @@ class InspectionRecord:
     baseline: str | None = None
     cka: Mapping[str, float] = field(default_factory=dict)
     overlap: Mapping[str, Overlap] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -76,12 +79,18 @@ class InspectionRecord:
                 name: Overlap(_interval(found["rank"]), _number(found["cosine"]), int(found["images"]))
                 for name, found in value["overlap"].items()
             },
+            digests={str(name): str(digest) for name, digest in value.get("digests", {}).items()},
         )
 
 
 def write_inspection(record: InspectionRecord, folder: Path) -> Path:
     """Writes `folder/inspection.json`."""
     return write_json(folder / INSPECTION_FILE, record.to_json())
+
+
+def intact_file(folder: Path, record: InspectionRecord, name: str) -> Path:
+    """A file of features or gradients, which is that of the record; DamagedFileError where it is not."""
+    return check_digest(folder / name, record.digests, folder / INSPECTION_FILE, "`vsmooth inspect` writes it anew")
 
 
 def read_inspection(folder: Path) -> InspectionRecord | None:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from vsmooth.atomic import replacing
 from vsmooth.attacks.threat import ThreatModel
+from vsmooth.digests import check_digest
 from vsmooth.records.json_files import read_json, write_json
 from vsmooth.records.sanity import SanityReport, findings
 from vsmooth.records.standing import Standing
@@ -75,6 +76,7 @@ class RobustRecord:
     weights: fingerprint of what was attacked. precision: "fp32", or "bf16" where bf16 crafted first and what stood was
     attacked again in fp32. autoattack_version: of the official package, "" where it was not used; autoattack_flags: its
     warnings. transfer_from: the network whose adversarial images were tried, "" for none. notes: what was left out.
+    digests: SHA-256 of the file of adversarial images, by its name.
     """
 
     threat: ThreatModel
@@ -95,6 +97,7 @@ class RobustRecord:
     transfer_from: str = ""
     notes: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -120,6 +123,7 @@ class RobustRecord:
             "headline": Standing.from_json(value["headline"]),
             "sanity": None if sanity is None else SanityReport.from_json(sanity),
             "environment": dict(value["environment"]),
+            "digests": {str(name): str(digest) for name, digest in value.get("digests", {}).items()},
         }
         parts |= {name: int(value[name]) for name in whole}
         parts |= {name: tuple(map(str, value[name])) for name in ("autoattack_flags", "notes")}
@@ -179,6 +183,12 @@ def headline_names(num_virtual: int) -> tuple[str, ...]:
 def write_robust(record: RobustRecord, folder: Path) -> Path:
     """Writes `folder/robust.json`."""
     return write_json(folder / ROBUST_FILE, record.to_json())
+
+
+def intact_images(file: Path, record: RobustRecord) -> Path:
+    """The adversarial images beside a record, which are those of the record; DamagedFileError where they are not."""
+    remedy = f"put back a copy of it, or delete {file.parent} and attack again"
+    return check_digest(file, record.digests, file.parent / ROBUST_FILE, remedy)
 
 
 def read_record_file(path: Path) -> RobustRecord:

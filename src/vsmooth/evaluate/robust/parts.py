@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vsmooth.atomic import replacing
+from vsmooth.digests import DamagedFileError, check_written, write_digest
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,8 @@ class Parts:
 class FolderParts(Parts):
     """The parts of one evaluation as ``folder/STAGE/BATCH.safetensors``, for any number of processes.
 
-    A file that is damaged, or of other images, counts as not there: the batch is attacked again.
+    Each has its SHA-256 beside it. A file that is damaged, or of other images, counts as not there: the batch is
+    attacked again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -70,11 +72,12 @@ class FolderParts(Parts):
         """OSError where the folder cannot be written."""
         with replacing(self._path(stage, batch)) as partial:
             save_file({name: values.contiguous() for name, values in vars(part).items()}, partial)
+        write_digest(self._path(stage, batch))
 
     def load(self, stage: str, batch: int, indices: Tensor) -> Part | None:
         try:
-            part = Part(**load_file(self._path(stage, batch)))
-        except (OSError, SafetensorError, TypeError):
+            part = Part(**load_file(check_written(self._path(stage, batch), "the batch is attacked again")))
+        except (OSError, SafetensorError, TypeError, DamagedFileError):
             return None
         return part if torch.equal(part.indices, indices) else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vsmooth.data import Dataset, Split
+from vsmooth.digests import digest_of
 from vsmooth.evaluate import Features, Predictions, collect, evaluate_similarity
 from vsmooth.evaluate.predict import model_device
 from vsmooth.experiments.build import training_splits
@@ -27,7 +28,8 @@ from vsmooth.experiments.shift import evenly_spaced
 from vsmooth.labels import VirtualSmoothing
 from vsmooth.metrics import choose_classes, human_distributions, linear_cka, virtual_diagnostics
 from vsmooth.records.comparison import Comparison
-from vsmooth.records.inspection import FEATURES, InspectionRecord, write_inspection
+from vsmooth.records.gradient_maps import GRADIENTS_FILE
+from vsmooth.records.inspection import FEATURES, InspectionRecord, intact_file, write_inspection
 from vsmooth.records.npz_files import is_npy
 from vsmooth.records.run import RunRecord, intact_predictions
 
@@ -77,7 +79,7 @@ def inspect_runs(
         found.append(_open(run, dataset, indices, classes, options))
     for done, run in enumerate(comparison.runs):
         tell(total + done, 2 * total)
-        found[done] = _compare(comparison, run, found[done], human, options)
+        found[done] = _compare(comparison, run, found, human, options)
         write_inspection(found[done], Path(run.folder))
     return tuple(found)
 
@@ -121,11 +123,15 @@ def _open(
     model = open_run(folder, dataset)
     features = _features(model, dataset.test.subset(indices))
     features.save(folder / FEATURES["test"])
+    names = [FEATURES["test"], GRADIENTS_FILE]
     if classes:
         train, _ = training_splits(spec, dataset)
         _features(model, train.subset(_first_of(train.labels, classes))).save(folder / FEATURES["train"])
+        names.append(FEATURES["train"])
     collect_gradients(model, dataset, options.samples, options.integrated).save(folder)
-    found = InspectionRecord(len(indices), classes, overlap=gradient_overlaps(model, dataset, options.resamples))
+    overlap = gradient_overlaps(model, dataset, options.resamples)
+    digests = {name: digest_of(folder / name) for name in names}
+    found = InspectionRecord(len(indices), classes, overlap=overlap, digests=digests)
     if not isinstance(spec.label, VirtualSmoothing):
         return found
     diagnostics = virtual_diagnostics(
@@ -135,24 +141,32 @@ def _open(
 
 
 def _compare(
-    comparison: Comparison, run: RunRecord, record: InspectionRecord, human: Tensor | None, options: InspectOptions
+    comparison: Comparison,
+    run: RunRecord,
+    found: Sequence[InspectionRecord],
+    human: Tensor | None,
+    options: InspectOptions,
 ) -> InspectionRecord:
-    features = _stored(run)
+    records = {other.folder: record for other, record in zip(comparison.runs, found, strict=True)}
+    features = _stored(run, records)
     others = [other for other in comparison.runs if other is not run]
-    cka = {Path(other.folder).name: linear_cka(features.activations, _stored(other).activations) for other in others}
-    record = replace(record, cka=cka)
+    cka = {
+        Path(other.folder).name: linear_cka(features.activations, _stored(other, records).activations)
+        for other in others
+    }
+    record = replace(records[run.folder], cka=cka)
     if features.num_classes < LEAST_CLASSES:
         return record
     pairs = comparison.baseline.runs if comparison.baseline is not None else ()
     baseline = next((other for other in pairs if other.seed == run.seed and other is not run), None)
     similarity = evaluate_similarity(
-        features, human, None if baseline is None else _stored(baseline), resamples=options.resamples
+        features, human, None if baseline is None else _stored(baseline, records), resamples=options.resamples
     )
     return replace(record, similarity=similarity, baseline=None if baseline is None else Path(baseline.folder).name)
 
 
-def _stored(run: RunRecord) -> Features:
-    return Features.load(Path(run.folder) / FEATURES["test"])
+def _stored(run: RunRecord, records: Mapping[str, InspectionRecord]) -> Features:
+    return Features.load(intact_file(Path(run.folder), records[run.folder], FEATURES["test"]))
 
 
 def _features(model: nn.Module, split: Split) -> Features:

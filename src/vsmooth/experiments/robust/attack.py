@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from vsmooth.attacks.autoattack import autoattack_flags, autoattack_version
 from vsmooth.data import Dataset
+from vsmooth.digests import digest_of
 from vsmooth.evaluate import (
     FolderParts,
     RobustResult,
@@ -37,6 +38,7 @@ from vsmooth.records.robust import (
     ATTACK_FOLDER,
     ROBUST_FILE,
     RobustRecord,
+    intact_images,
     read_record_file,
     write_robust,
 )
@@ -56,7 +58,7 @@ def attack_run(
 
     Raises:
         ValueError: a run that is not finished, other images than its own, more images than there are, attacks that do
-            not apply, an epsilon that does not fit the images.
+            not apply, an epsilon that does not fit the images, weights or saved images that are damaged.
         ModuleNotFoundError: AutoAttack is wanted, or the sanity block, which needs its Square, and not installed.
     """
     options = options or AttackOptions()
@@ -68,7 +70,9 @@ def attack_run(
         _attack(folder, dataset, options, place, on_progress)
     if PartialState().is_main_process:
         shutil.rmtree(place / PARTS, ignore_errors=True)  # the record is written: nothing is left to resume
-    return read_record_file(place / ROBUST_FILE)
+    record = read_record_file(place / ROBUST_FILE)
+    intact_images(place / ADVERSARIAL_FILE, record)
+    return record
 
 
 def evaluation_folder(folder: Path, dataset: Dataset, options: AttackOptions) -> Path:
@@ -129,7 +133,8 @@ def _attack(
     )
     sanity = _check_sanity(opened, result, options, FolderParts(place / PARTS / "sanity"), about)
     if PartialState().is_main_process:
-        adversarial_of(opened, result).save(place / ADVERSARIAL_FILE)
+        images = place / ADVERSARIAL_FILE
+        adversarial_of(opened, result).save(images)
         record = record_of(
             opened,
             result,
@@ -140,6 +145,7 @@ def _attack(
             seconds=time.monotonic() - began,
             autoattack_version=version,
             autoattack_flags=flags,
+            digests={images.name: digest_of(images)},
         )
         write_robust(record, place)
     PartialState().wait_for_everyone()

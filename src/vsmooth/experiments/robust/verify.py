@@ -11,14 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from vsmooth.data import Dataset
+from vsmooth.digests import DamagedFileError, check_digest
 from vsmooth.evaluate import Standing, predict
 from vsmooth.experiments.robust.attack import fingerprint, load_test_images
 from vsmooth.experiments.robust.options import question_name
 from vsmooth.experiments.run_paths import open_run
 from vsmooth.experiments.shift import evenly_spaced
-from vsmooth.records.robust import ROBUST_FILE, Adversarial, RobustRecord, read_record_file
+from vsmooth.records.robust import ADVERSARIAL_FILE, ROBUST_FILE, Adversarial, RobustRecord, read_record_file
 
 _BATCH = 128
+_REMEDY = "put back a copy of it, or attack again"
 _FOLDER = re.compile(r"((?:linf|l2)-[^-]+(?:-\d+)?-n\d+)-[0-9a-f]{10}")  # 1e-05 has a hyphen of its own
 _TIE = 1e-4  # of the largest logit: in another batch, or on other hardware, logits are rounded so differently
 
@@ -81,6 +83,7 @@ def verify_attack(run_folder: Path, dataset: Dataset, file: Path) -> VerifyRepor
         *_other_data(saved, record, dataset),
         *_problems(report, record, fingerprint(run_folder)),
         *_contradictions(record, file.parent.name),
+        *_other_file(file, record),
     )
     return replace(report, problems=problems)
 
@@ -148,6 +151,14 @@ def _contradictions(record: RobustRecord, folder: str) -> Iterator[str]:
                 f"the record contradicts itself: {column.name} has {column.standing.count} of "
                 f"{column.standing.images} standing, its attacks leave {', '.join(map(str, left[1:]))} of {left[0]}"
             )
+
+
+def _other_file(file: Path, record: RobustRecord) -> Iterator[str]:
+    """Where the file is not the one that the record was written with, whatever its images show."""
+    try:
+        check_digest(file, {file.name: record.digests.get(ADVERSARIAL_FILE, "")}, file.parent / ROBUST_FILE, _REMEDY)
+    except DamagedFileError as error:
+        yield str(error)
 
 
 def _other_data(saved: Adversarial, record: RobustRecord, dataset: Dataset) -> Iterator[str]:

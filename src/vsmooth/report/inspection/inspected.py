@@ -15,8 +15,8 @@ from torch import Tensor
 from vsmooth.metrics import Plane, between_share, class_similarity, plane_basis, virtual_mass
 from vsmooth.records.comparison import Comparison
 from vsmooth.records.features import Features
-from vsmooth.records.gradient_maps import INTEGRATED, GradientMaps
-from vsmooth.records.inspection import FEATURES, InspectionRecord, read_inspection
+from vsmooth.records.gradient_maps import GRADIENTS_FILE, INTEGRATED, GradientMaps
+from vsmooth.records.inspection import FEATURES, InspectionRecord, intact_file, read_inspection
 from vsmooth.records.run import RunRecord
 from vsmooth.report.drawing.style import Style, styles
 from vsmooth.report.inspection.representation_figures import MassColumn, PlaneCloud, PlaneColumn
@@ -36,16 +36,19 @@ class InspectedRun:
 
     @cached_property
     def test(self) -> Features:
-        return Features.load(self.folder / FEATURES["test"])
+        return Features.load(self._file(FEATURES["test"]))
 
     @cached_property
     def train(self) -> Features:
         """Of the plane's three classes alone."""
-        return Features.load(self.folder / FEATURES["train"])
+        return Features.load(self._file(FEATURES["train"]))
 
     @cached_property
     def gradients(self) -> GradientMaps | None:
-        return GradientMaps.load(self.folder)
+        return GradientMaps.load(self._file(GRADIENTS_FILE).parent)
+
+    def _file(self, name: str) -> Path:
+        return intact_file(self.folder, self.record, name)
 
 
 def inspected_runs(comparison: Comparison) -> tuple[InspectedRun, ...]:
