@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -138,7 +139,7 @@ def test_evaluate_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[s
         ("record.json", '{"format": 9}', r"record\.json has format 9, this vsmooth reads 1; upgrade vsmooth"),
         ("spec.json", "", r"spec\.json cannot be read"),
         ("spec.json", '{"format": 1, "spec": {}}', "spec is of another vsmooth version"),
-        ("model.safetensors", "x", "cannot read weights from .*model.safetensors"),
+        ("model.safetensors", "x", r"model\.safetensors is damaged or was replaced: .*; put back a copy"),
     ],
 )
 def test_evaluate_a_damaged_run(
@@ -148,10 +149,13 @@ def test_evaluate_a_damaged_run(
     assert_one_line(capsys, ["evaluate", str(run_folder)], message)
 
 
-def test_evaluate_weights_of_another_network(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_weights_of_another_network(
+    run_folder: Path, capsys: pytest.CaptureFixture[str], accept: Callable[[Path], None]
+) -> None:
     weights = read_weights(run_folder / "model.safetensors")
     weights["network.extra"] = weights.pop("network.fc.bias")
     save_weights(run_folder / "model.safetensors", weights)
+    accept(run_folder / "model.safetensors")
     message = "does not fit this model: missing network.fc.bias; unexpected network.extra; it is of another"
     assert_one_line(capsys, ["evaluate", str(run_folder)], message)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -178,12 +179,13 @@ def test_bad_settings(change: dict[str, float], message: str) -> None:
         CalibrationSettings(**change)  # type: ignore[arg-type]
 
 
-def test_predictions_with_nan(run_of: dict[str, Path]) -> None:
+def test_predictions_with_nan(run_of: dict[str, Path], accept: Callable[[Path], None]) -> None:
     path = run_of["vs"] / "predictions-test.npz"
     with np.load(path) as arrays:
         logits, labels = arrays["logits"], arrays["labels"]
     logits[7, 1] = np.nan
     np.savez(path, logits=logits, labels=labels)
+    accept(path)
     with pytest.raises(ValueError, match=r"predictions-test\.npz: logits of sample 7 hold NaN or Inf"):
         calibrate_run(run_of["vs"], FEW)
 

@@ -47,3 +47,12 @@ def test_files_that_are_something_else(run_of: dict[str, Path], tmp_path: Path) 
     save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors", metadata={"vsmooth": "[]"})
     with pytest.raises(CheckpointError, match="is no calibrated network"):
         load_calibrated(tmp_path / "other.safetensors")
+
+
+def test_a_damaged_calibrated_network(run_of: dict[str, Path], toy_dataset: Dataset) -> None:
+    path = export_calibrated(run_of["vs"], toy_dataset, 1.7)
+    damaged = bytearray(path.read_bytes())
+    damaged[-1] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"model-calibrated.safetensors is damaged or was replaced: .* writes it anew"):
+        load_calibrated(path)

@@ -86,11 +86,14 @@ def test_a_record_survives_the_disk(compared: Path, toy_dataset: Dataset) -> Non
         assert read_inspection(Path(run.folder)) == record
 
 
-def test_classes_come_from_the_one_hot_run(compared: Path, run_of: dict[str, Path], toy_dataset: Dataset) -> None:
+def test_classes_come_from_the_one_hot_run(
+    compared: Path, run_of: dict[str, Path], toy_dataset: Dataset, accept: Callable[[Path], None]
+) -> None:
     """Made-up predictions of the one-hot run: 1 and 2 are mixed up, 0 is taken for 1 at times, 3 for nothing."""
     labels = toy_dataset.test.labels
     table = torch.tensor([[4.0, 1, 0, -9], [0, 4, 3, -9], [0, 3, 4, -9], [-9, -9, -9, 4]])
     Predictions(table[labels], labels).save(run_of["one"] / "predictions-test.npz")
+    accept(run_of["one"] / "predictions-test.npz")
     assert set(find_classes(gather_runs([compared]), toy_dataset)) == {1, 2, 3}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 from dataclasses import replace
@@ -221,6 +222,44 @@ def test_evaluating_again_gives_the_same_numbers(run_folder: Path, toy_dataset: 
     assert (run_folder / "predictions-test.npz").is_file()
 
 
+def test_evaluating_writes_damaged_predictions_anew(run_folder: Path, toy_dataset: Dataset) -> None:
+    before = {path.name: path.read_bytes() for path in run_folder.iterdir()}
+    for split in ("test", "validation"):
+        path = run_folder / f"predictions-{split}.npz"
+        path.write_bytes(path.read_bytes()[:-100])
+    evaluate_run(run_folder, toy_dataset)
+    assert {path.name: path.read_bytes() for path in run_folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("metric", "change", "refused"),
+    [("accuracy", 0.1, True), ("nll", -0.3, True), ("nll", 1e-5, False), ("accuracy", 1 / 80, False)],
+)
+def test_a_record_that_differs_is_kept(
+    run_folder: Path, toy_dataset: Dataset, metric: str, change: float, refused: bool
+) -> None:
+    record = json.loads((run_folder / "record.json").read_text())
+    found = record["metrics"][metric]
+    record["metrics"][metric] += change
+    (run_folder / "record.json").write_text(json.dumps(record))
+    before = {path.name: path.read_bytes() for path in run_folder.iterdir()}
+    if refused:
+        message = re.escape(f"{metric} {found:.6g} instead of {found + change:.6g}. Weights and images are those")
+        with pytest.raises(ValueError, match=message):
+            evaluate_run(run_folder, toy_dataset)
+    else:
+        evaluate_run(run_folder, toy_dataset)
+    assert {path.name: path.read_bytes() for path in run_folder.iterdir()} == before
+
+
+def test_a_record_in_the_place_of_another(run_folder: Path, toy_dataset: Dataset) -> None:
+    record = json.loads((run_folder / "record.json").read_text())
+    (run_folder / "record.json").write_text(json.dumps({**record, "folder": "other"}))
+    with pytest.raises(ValueError, match=r"record\.json is of the run other, not of "):
+        run_experiment(SPEC, toy_dataset, run_folder.parent)
+    assert not (run_folder.parent / "other").exists()
+
+
 def test_what_cannot_be_evaluated(tmp_path: Path, run_folder: Path, toy_dataset: Dataset) -> None:
     with pytest.raises(
         ValueError, match=r"is not a run folder: it has no spec\.json; `vsmooth train` makes a run folder"
@@ -228,6 +267,9 @@ def test_what_cannot_be_evaluated(tmp_path: Path, run_folder: Path, toy_dataset:
         evaluate_run(tmp_path, toy_dataset)
     weights = run_folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"model\.safetensors is damaged or was replaced"):
+        evaluate_run(run_folder, toy_dataset)
+    weights.unlink()
     with pytest.raises(CheckpointError, match=r"cannot read weights from .*model\.safetensors"):
         evaluate_run(run_folder, toy_dataset)
     (run_folder / "record.json").write_text('{"format": 1}')

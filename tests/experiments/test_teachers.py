@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,10 +142,13 @@ def splits(dataset: Dataset) -> list[ImageSet]:
     ]
 
 
-def test_names_tell_teachers_apart(teachers: Teachers, toy_dataset: Dataset, tmp_path: Path) -> None:
+def test_names_tell_teachers_apart(
+    teachers: Teachers, toy_dataset: Dataset, tmp_path: Path, accept: Callable[[Path], None]
+) -> None:
     other = shutil.copytree(teachers["VS 0.3"], tmp_path / "other")
     weights = load_file(other / "model.safetensors")
     save_file({name: tensor + 1e-3 for name, tensor in weights.items()}, other / "model.safetensors")
+    accept(other / "model.safetensors")
     origins = [str(teachers["VS 0.3"]), str(other), str(teachers["LS 0.3"])]
     first, second, third = (source.record.name for source in open_teachers(origins, toy_dataset))
     assert (first, second, third) == (f"VS 0.3 ({origins[0]})", f"VS 0.3 ({origins[1]})", "LS 0.3")

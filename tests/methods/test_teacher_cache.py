@@ -84,8 +84,12 @@ def test_each_view_is_computed_once(images: ImageSet, tmp_path: Path) -> None:
     (tmp_path / "view-1.safetensors").unlink()
     write_cache(tmp_path, KEY, teacher, batches_of(images), on_view=begun.append)  # what was interrupted goes on
     assert (Counting.calls, begun) == (3 * VIEWS + 3, [0, 1, 2, 1])
-    names = ["cache.json", *(f"view-{view}.safetensors" for view in range(VIEWS))]
-    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    views = [f"view-{view}.safetensors" for view in range(VIEWS)]
+    names = {"cache.json", *views, *(f"{view}.sha256" for view in views)}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    (tmp_path / "view-2.safetensors.sha256").unlink()  # killed before its digest was written: it may not be whole
+    write_cache(tmp_path, KEY, teacher, batches_of(images), on_view=begun.append)
+    assert begun == [0, 1, 2, 1, 2]
 
 
 def test_processes_share_the_views(images: ImageSet, tmp_path: Path) -> None:
@@ -169,7 +173,7 @@ def test_unfinished_or_damaged_caches(images: ImageSet, tmp_path: Path) -> None:
     content = view.read_bytes()
     view.write_bytes(content[:-100])
     (batch, *_) = batches_of(images).epoch(1)
-    with pytest.raises(ValueError, match=r"view-1.safetensors cannot be read .* delete it and run"):
+    with pytest.raises(ValueError, match=r"view-1.safetensors is damaged or was replaced: .*; delete it and run"):
         teacher.logits(batch)
     view.unlink()
     with pytest.raises(ValueError, match=r"lacks views \[1\]: it was not written to the end"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 
 from vsmooth.records.comparison import Comparison, load_comparison, write_summary
 from vsmooth.records.json_files import read_json, write_json
-from vsmooth.records.run import EpochRecord, RunRecord, read_record, write_record
+from vsmooth.records.run import EpochRecord, RunRecord, read_record, read_run, write_record
 
 EPOCH = EpochRecord(1, 1.5, 0.1, 2.0, 900.0, 0.8, 0.6, 0.05, 0.85)
 METRICS = {"accuracy": 0.8, "ece": 0.05, "nll": 0.6, "brier": 0.3, "mean_confidence": 0.85, "top5": 0.99}
@@ -21,7 +23,7 @@ METRICS = {"accuracy": 0.8, "ece": 0.05, "nll": 0.6, "brier": 0.3, "mean_confide
 def make_run(label: str = "one-hot", alpha: float = 0.0, seed: int = 0, **metrics: float) -> RunRecord:
     return RunRecord(
         label, alpha, 0, seed, "embedded", "small", 1, 100, 10, {**METRICS, **metrics}, 3.0, 900.0, (EPOCH,),
-        f"runs/{label}-{alpha:g}-{seed}",
+        f"{label}-{alpha:g}-{seed}",
     )
 
 
@@ -113,15 +115,23 @@ def test_record_with_values_of_another_kind(tmp_path: Path, changed: dict[str, o
         read_record(tmp_path)
 
 
+def described(run: RunRecord, file: Path) -> RunRecord:
+    """The run with the digest of a file."""
+    return replace(run, digests={file.name: hashlib.sha256(file.read_bytes()).hexdigest()})
+
+
 def test_truncated_predictions_are_named(tmp_path: Path) -> None:
     comparison = make_comparison(tmp_path)
     folder = tmp_path / comparison.runs[0].folder
     folder.mkdir(parents=True)
     file = folder / "predictions-test.npz"
     np.savez(file, logits=np.zeros((50, 10), np.float32), labels=np.zeros(50, np.int64))
+    whole = described(comparison.runs[0], file)
     file.write_bytes(file.read_bytes()[:-200])
-    with pytest.raises(ValueError, match=r"predictions-test.npz is damaged .* `vsmooth evaluate .*` rewrites it"):
-        comparison.predictions(comparison.runs[0])
+    with pytest.raises(ValueError, match=r"predictions-test.npz is damaged .*; `vsmooth evaluate .*` writes it anew"):
+        comparison.predictions(whole)
+    with pytest.raises(ValueError, match=r"predictions-test.npz is damaged \(.*\); `vsmooth evaluate .*` rewrites it"):
+        comparison.predictions(described(whole, file))
 
 
 def test_groups_pair_runs_by_seed(tmp_path: Path) -> None:
@@ -182,9 +192,30 @@ def test_predictions(tmp_path: Path) -> None:
     path = tmp_path / run.folder / "predictions-test.npz"
     path.parent.mkdir(parents=True)
     np.savez(path, logits=np.eye(3, dtype=np.float32), labels=np.arange(3))
-    logits, labels = comparison.predictions(run)
+    with pytest.raises(ValueError, match=r"record.json has no digest of predictions-test.npz: an earlier vsmooth"):
+        comparison.predictions(run)
+    logits, labels = comparison.predictions(described(run, path))
     assert logits.shape == (3, 3)
     assert labels.tolist() == [0, 1, 2]
     path.write_bytes(b"not a zip")
     with pytest.raises(ValueError, match=r"is damaged .*rewrites it"):
-        comparison.predictions(run)
+        comparison.predictions(described(run, path))
+
+
+@pytest.mark.parametrize("folder", ["/tmp/elsewhere", "../elsewhere", "a/b", "a/", "..", ".", "", "a\\b", "C:x"])
+def test_a_folder_that_leads_elsewhere(tmp_path: Path, folder: str) -> None:
+    write_record(replace(make_run(), folder=folder), tmp_path / "run")
+    message = rf"the folder of a run must be its own name, not a path, got {re.escape(repr(folder))}"
+    with pytest.raises(ValueError, match=rf"run.record\.json is not a run record: {message}"):
+        read_record(tmp_path / "run")
+    write_json(tmp_path / "summary.json", {
+        "rows": [{"folder": folder}], "command": "", "environment": {}, "classes": []
+    })
+    with pytest.raises(ValueError, match=message):
+        load_comparison(tmp_path)
+
+
+def test_a_record_of_another_folder(tmp_path: Path) -> None:
+    write_record(replace(make_run(), folder="b"), tmp_path / "a")
+    with pytest.raises(ValueError, match=r"a.record\.json is of the run b, not of a: give the folder its own name"):
+        read_run(tmp_path, "a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ def make_run(directory: Path, case: tuple[str, float, float, float], seed: int) 
     noise = shared.normal(size=(SAMPLES, CLASSES)) + 0.3 * own.normal(size=(SAMPLES, CLASSES))
     clarity = signal * shared.uniform(0.2, 1.5, (SAMPLES, 1))
     logits = (1.6 * (noise + clarity * np.eye(CLASSES)[labels]) / temperature).astype(np.float32)
-    folder = f"runs/{label}-{alpha:g}-{seed}"
+    folder = f"{label}-{alpha:g}-{seed}"
     (directory / folder).mkdir(parents=True)
     np.savez(directory / folder / "predictions-test.npz", logits=logits, labels=labels)
     metrics = scores(logits, labels)
@@ -40,7 +41,14 @@ def make_run(directory: Path, case: tuple[str, float, float, float], seed: int) 
     return RunRecord(
         label, alpha, num_virtual, seed, "embedded", "small", 15, 79_834, CLASSES, metrics,
         24.5 + seed, 9100.0 - seed, history, folder,
+        digests=digests_of(directory / folder / "predictions-test.npz"),
     )
+
+
+def digests_of(file: Path) -> dict[str, str]:
+    """Of test predictions, which stand for those of the validation split where a test copies them."""
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    return {file.name: digest, "predictions-validation.npz": digest}
 
 
 def make_epoch(epoch: int, final: dict[str, float], noise: float) -> EpochRecord:

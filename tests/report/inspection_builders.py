@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 
+from vsmooth.digests import digest_of
 from vsmooth.evaluate import Features, evaluate_similarity
 from vsmooth.metrics import BootstrapInterval, virtual_diagnostics
 from vsmooth.records.comparison import Comparison
-from vsmooth.records.gradient_maps import GradientMaps, Overlap
+from vsmooth.records.gradient_maps import GRADIENTS_FILE, GradientMaps, Overlap
 from vsmooth.records.inspection import FEATURES, InspectionRecord, write_inspection
 from vsmooth.records.run import RunRecord
 
@@ -56,5 +57,6 @@ def inspect_by_hand(comparison: Comparison, integrated: bool = False) -> None:
             None if other is None else Path(other.folder).name,
             {Path(o.folder).name: 0.5 for o in comparison.runs if o is not run},
             overlap,
+            {name: digest_of(folder / name) for name in (*FEATURES.values(), GRADIENTS_FILE)},
         )
         write_inspection(record, folder)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from vsmooth.digests import digest_of
 from vsmooth.records.comparison import Comparison, Group, write_summary
 from vsmooth.records.run import RunRecord, write_record
 from vsmooth.records.teacher import TeacherRecord
@@ -138,10 +139,15 @@ def test_students_look_like_their_teachers_label() -> None:
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_page(tmp_path: Path, seeds: int) -> None:
     comparison = taught({None: PLAIN[:seeds], VS: (0.890, 0.892, 0.890)[:seeds]}, tmp_path)
+    runs = []
     for run in comparison.runs:
-        write_record(run, tmp_path / run.folder)
+        file = tmp_path / run.folder / "predictions-test.npz"
+        file.parent.mkdir()
         logits = np.random.default_rng(run.seed).normal(size=(200, 2)).astype(np.float32)
-        np.savez(tmp_path / run.folder / "predictions-test.npz", logits=logits, labels=np.zeros(200, np.int64))
+        np.savez(file, logits=logits, labels=np.zeros(200, np.int64))
+        runs.append(replace(run, digests={file.name: digest_of(file)}))
+        write_record(runs[-1], file.parent)
+    comparison = replace(comparison, runs=tuple(runs))
     write_summary(comparison, tmp_path)
     page = render_page(comparison)
     said = "Which teacher teaches best?", "Without a teacher the student", "<strong>KD from VS", "Agreement: share"
