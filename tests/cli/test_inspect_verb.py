@@ -15,7 +15,9 @@ FEW = ["--resamples", "40", "--samples", "2"]
 
 
 def test_everything(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    np.save(tmp_path / "people.npy", np.random.default_rng(0).integers(1, 9, (80, 4)))
+    labels = np.load(next(runs.glob("vs-*")) / "predictions-test.npz")["labels"]
+    votes = np.random.default_rng(0).integers(1, 9, (80, 4)) + 20 * np.eye(4, dtype=int)[labels]
+    np.save(tmp_path / "people.npy", votes)
     options = ["--human", str(tmp_path / "people.npy"), "--virtual-templates", "--integrated"]
     assert main(["inspect", str(runs), *options, "--out", str(tmp_path / "out"), *FEW]) == 0
     captured = capsys.readouterr()
@@ -53,11 +55,13 @@ def test_one_run_alone(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_mistakes(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run,) = runs.glob("vs-*")
     np.save(tmp_path / "short.npy", np.ones((79, 4)))
+    np.save(tmp_path / "other.npy", np.eye(4)[np.zeros(80, int)])
     (tmp_path / "text.npy").write_text("1 2 3")
     for words, message in (
         ([], "name a run folder"),
         ([str(tmp_path / "nowhere")], "is no run folder and holds none"),
         ([str(run), "--human", str(tmp_path / "short.npy")], r"human labels are \(79, 4\) but"),
+        ([str(run), "--human", str(tmp_path / "other.npy")], r"agree with the labels of 2\d % of the images"),
         ([str(run), "--human", str(tmp_path / "none.npy")], "no file of human labels at"),
         ([str(run), "--classes", "0", "1"], "three different classes, got 0, 1"),
         ([str(run), "--samples", "81"], "samples must be 1 to 80"),

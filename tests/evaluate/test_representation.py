@@ -106,6 +106,8 @@ def test_bad_input_is_named() -> None:
         evaluate_similarity(features, baseline=other)
     with pytest.raises(ValueError, match="runs 0 and 1 hold different samples"):
         cka_matrix([features, other])
+    with pytest.raises(ValueError, match=r"agree with the labels of 0 % of the images, less than 50 %: row i must be"):
+        evaluate_similarity(features, people(features).roll(1, 0), resamples=40)
     with pytest.raises(ValueError, match=r"human labels are \(199, 5\) but the predictions are \(200, 5\)"):
         evaluate_similarity(features, people(features)[1:])
     two = Features(

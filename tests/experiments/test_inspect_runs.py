@@ -71,6 +71,7 @@ def test_the_planes_training_images(run_of: dict[str, Path], toy_dataset: Datase
 
 def test_human_labels_of_a_part_of_the_images(run_of: dict[str, Path], toy_dataset: Dataset) -> None:
     counts = torch.randint(1, 9, (80, 4), generator=torch.Generator().manual_seed(0)).double()
+    counts += 20 * torch.eye(4)[toy_dataset.test.labels]
     options = replace(FEW, human=counts, images=40)
     (record,) = inspect_runs(gather_runs([run_of["one"]]), toy_dataset, options)
     assert record.samples == 40
@@ -119,6 +120,7 @@ def test_classes_that_span_no_plane(
         ({"human": torch.ones(79, 4)}, r"human labels are \(79, 4\) but the predictions are \(80, 4\)"),
         ({"human": torch.ones(80, 3)}, r"human labels are \(80, 3\)"),
         ({"human": torch.zeros(80, 4)}, "image 0 are no counts"),
+        ({"human": torch.eye(4)[torch.zeros(80).long()]}, r"agree with the labels of 2\d % of the images"),
         ({"images": 1}, r"images must be 2 to 80 \(the test images\), got 1"),
         ({"images": 81}, "got 81"),
         ({"samples": 0}, "samples must be 1 to 80"),

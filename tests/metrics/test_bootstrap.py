@@ -56,7 +56,7 @@ def predictions(samples: int, seed: int = 0, sharpness: float = 1.7) -> tuple[Te
 def test_every_metric_has_a_direct_counterpart() -> None:
     assert DIRECT.keys() == CALIBRATION_METRICS.keys()
     probabilities, labels = predictions(300)
-    found = bootstrap_intervals(probabilities, labels, resamples=40)
+    found = bootstrap_intervals(probabilities, labels, CALIBRATION_METRICS, resamples=40)
     assert list(found) == list(CALIBRATION_METRICS)
     for name, direct in DIRECT.items():
         assert found[name].value == pytest.approx(direct(probabilities, labels), rel=1e-12)
@@ -100,36 +100,15 @@ def test_intervals_agree_with_scipy(method: Literal["basic", "percentile"]) -> N
 
 def test_the_basic_interval_mirrors_the_percentile_interval() -> None:
     probabilities, labels = predictions(200)
-    basic = bootstrap_intervals(probabilities, labels, resamples=50)["ece"]
-    percentile = bootstrap_intervals(probabilities, labels, resamples=50, method="percentile")["ece"]
+    basic = bootstrap_intervals(probabilities, labels, resamples=50)["brier"]
+    percentile = bootstrap_intervals(probabilities, labels, resamples=50, method="percentile")["brier"]
     assert (basic.low, basic.high) == pytest.approx((
         2 * basic.value - percentile.high, 2 * basic.value - percentile.low,
     ))
 
 
-def coverage(name: str, sharpness: float, method: Literal["basic", "percentile"]) -> int:
-    """In how many of 30 trials the 95 % interval from 5,000 samples holds the value of 200,000 samples."""
-    metric: dict[str, Metric] = {name: CALIBRATION_METRICS[name]}
-    truth = DIRECT[name](*predictions(200_000, seed=99, sharpness=sharpness))
-    small = (predictions(5000, seed=trial, sharpness=sharpness) for trial in range(30))
-    found = [bootstrap_intervals(*sample, metric, resamples=100, method=method)[name] for sample in small]
-    return sum(interval.low <= truth <= interval.high for interval in found)
-
-
-# Bounds lie three standard deviations of 30 trials from the shares that 100 trials of 200 resamples gave: basic
-# 94 to 97 %, percentile 19 %, and of the calibrated source 99 % (debiased) and 3 % (class-wise).
-@pytest.mark.parametrize("name", ["accuracy", "ece", "adaptive_ece", "classwise_ece", "debiased_ece"])
-def test_basic_intervals_of_an_overconfident_source_cover_the_truth(name: str) -> None:
-    assert coverage(name, 1.3, "basic") >= 24
-
-
-def test_percentile_intervals_of_the_classwise_error_do_not() -> None:
-    assert coverage("classwise_ece", 1.3, "percentile") <= 12
-
-
-def test_near_calibration_only_the_debiased_error_is_covered() -> None:
-    assert coverage("debiased_ece", 1.0, "basic") >= 27
-    assert coverage("classwise_ece", 1.0, "basic") <= 4
+def test_by_default_only_means_have_an_interval() -> None:
+    assert list(bootstrap_intervals(*predictions(50), resamples=40)) == ["accuracy", "nll", "brier"]
 
 
 def test_the_seed_decides() -> None:
@@ -149,7 +128,7 @@ def test_an_infinite_nll_stays_infinite() -> None:
     probabilities, labels = predictions(50)
     probabilities[0] = torch.eye(6)[0]
     labels[0] = 1
-    found = bootstrap_intervals(probabilities, labels, resamples=100)
+    found = bootstrap_intervals(probabilities, labels, CALIBRATION_METRICS, resamples=100)
     assert found["nll"].value == found["nll"].high == torch.inf
     assert 0 < found["nll"].low < torch.inf  # some resamples do not hold the sample
     assert found["ece"].high < 1

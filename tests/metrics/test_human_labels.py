@@ -14,6 +14,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from vsmooth.metrics import (
+    check_agreement,
     human_confusion,
     human_distributions,
     human_divergence,
@@ -115,6 +116,17 @@ def test_bad_input_is_named() -> None:
         pair_rank_correlation(torch.eye(3), torch.eye(4))
     with pytest.raises(ValueError, match="of 1 class pairs says nothing"):
         pair_rank_correlation(torch.eye(2), torch.eye(2))
+
+
+def test_a_permuted_file_is_refused() -> None:
+    votes, _, labels = votes_and_logits()
+    check_agreement(votes, labels)
+    shuffled = votes[torch.randperm(60, generator=torch.Generator().manual_seed(3))]
+    share = float((shuffled.argmax(1) == labels).double().mean())
+    with pytest.raises(ValueError, match=f"labels of {100 * share:.0f} % of the images, less than 50 %: row i"):
+        check_agreement(shuffled, labels)
+    half = torch.eye(2)[torch.tensor([0, 0])]
+    check_agreement(half, torch.tensor([0, 1]))
 
 
 @pytest.mark.skipif(not (SHARED / "cifar10h").is_dir(), reason="no shared CIFAR-10H")

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import norm, ttest_1samp, ttest_rel
 
-from vsmooth.records.statistics import mean_std, paired_bootstrap, paired_difference, student_t_quantile
+from vsmooth.records.statistics import PairedDifference, Variation, holm, mean_std, paired_difference
 
 
 def test_mean_std_by_hand() -> None:
@@ -21,21 +22,6 @@ def test_nothing_has_no_mean() -> None:
         mean_std([])
 
 
-@pytest.mark.parametrize(
-    ("degrees", "quantile"), [(1, 12.7062), (2, 4.3027), (3, 3.1824), (4, 2.7764), (9, 2.2622), (30, 2.0423)]
-)
-def test_student_t_against_the_printed_table(degrees: int, quantile: float) -> None:
-    assert student_t_quantile(0.95, degrees) == pytest.approx(quantile, abs=5e-5)
-
-
-@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 7, 20, 101])
-@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.999])
-def test_student_t_against_scipy(degrees: int, confidence: float) -> None:
-    stats = pytest.importorskip("scipy.stats")
-    expected = stats.t.ppf((1 + confidence) / 2, degrees)
-    assert student_t_quantile(confidence, degrees) == pytest.approx(expected, rel=1e-9)
-
-
 def test_paired_difference_by_hand() -> None:
     # differences 1, 1, 2: mean 4/3, standard deviation 1/sqrt(3)
     found = paired_difference([1.0, 2.0, 4.0], [0.0, 1.0, 2.0])
@@ -46,9 +32,8 @@ def test_paired_difference_by_hand() -> None:
 
 
 def test_paired_difference_against_scipy() -> None:
-    stats = pytest.importorskip("scipy.stats")
     a, b = np.random.default_rng(0).normal(size=(2, 6))
-    interval = stats.ttest_rel(a, b).confidence_interval(0.9)
+    interval = ttest_rel(a, b).confidence_interval(0.9)
     found = paired_difference(a.tolist(), b.tolist(), confidence=0.9)
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
 
@@ -63,24 +48,45 @@ def test_bad_arguments() -> None:
         paired_difference([1, 2], [1])
     with pytest.raises(ValueError, match="between 0 and 1, got 95"):
         paired_difference([1, 2], [1, 2], confidence=95)
-    with pytest.raises(ValueError, match="at least 1, got 0"):
-        student_t_quantile(0.95, 0)
-    with pytest.raises(ValueError, match=r"non-empty \(N, M\) array, got shape \(3,\)"):
-        paired_bootstrap(np.ones(3), lambda means: means[:, 0])
 
 
-def test_bootstrap_of_a_mean_agrees_with_the_normal_interval() -> None:
-    values = np.random.default_rng(1).normal(0.3, 2.0, (2000, 1))
-    found = paired_bootstrap(values, lambda means: means[:, 0])
-    half = 1.96 * values.std() / 2000**0.5
-    assert found.mean == pytest.approx(values.mean())
-    assert (found.low, found.high) == pytest.approx((found.mean - half, found.mean + half), abs=0.15 * half)
-    assert found.source == "test samples"
+def test_equal_differences_are_no_interval() -> None:
+    # Two seeds, one image of 200 in each: a spread of 0 is chance, not certainty.
+    found = paired_difference([0.75, 0.75], [0.5, 0.5])
+    assert (found.mean, found.low, found.high, found.distinguishable) == (0.25, None, None, False)
 
 
-def test_bootstrap_is_seeded_and_collapses_without_variation() -> None:
-    values = np.random.default_rng(2).normal(size=(50, 1))
-    first, second = (paired_bootstrap(values, lambda means: means[:, 0], resamples=50) for _ in range(2))
-    assert first == second
-    constant = paired_bootstrap(np.full((50, 1), 0.25), lambda means: means[:, 0], resamples=50)
-    assert (constant.low, constant.high) == pytest.approx((0.25, 0.25))
+def test_the_interval_is_the_wider_one_and_both_must_exclude_a_value() -> None:
+    seeds, images = Variation(0.02, 0.001, 2), Variation(0.02, 0.02)
+    found = PairedDifference(0.02, (seeds, images), 3)
+    assert (found.low, found.high) == pytest.approx(images.bounds(0.95))
+    assert found.p_value() == pytest.approx(2 * norm.sf(1))
+    assert not found.distinguishable
+    assert PairedDifference(0.02, (seeds,), 3).distinguishable
+    assert not PairedDifference(0.02, (seeds,), 3, adjusted_p=0.06, comparisons=9).distinguishable
+    assert found.p_value(-0.03) == pytest.approx(2 * norm.sf(2.5))
+
+
+def test_p_values_and_intervals_say_the_same() -> None:
+    variation = Variation(0.3, 0.1, 4)
+    assert variation.p_value(variation.bounds(0.95)[0]) == pytest.approx(0.05)
+    assert variation.p_value(0) == pytest.approx(ttest_1samp_from(0.3, 0.1, 4))
+
+
+def ttest_1samp_from(mean: float, error: float, degrees: int) -> float:
+    values = np.linspace(-1, 1, degrees + 1)
+    values *= error * (degrees + 1) ** 0.5 / values.std(ddof=1)
+    return float(ttest_1samp(values + mean, 0).pvalue)
+
+
+def test_holm_by_hand() -> None:
+    # Holm (1979): .01 * 4, max(.04, .02 * 3), max(.06, .03 * 2), max(.06, .04 * 1)
+    assert holm([0.03, 0.01, 0.04, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.9, 0.6]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_holm_agrees_with_statsmodels() -> None:
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    values = np.random.default_rng(0).uniform(0, 0.05, 20)
+    assert holm(values.tolist()) == pytest.approx(multitest.multipletests(values, method="holm")[1])

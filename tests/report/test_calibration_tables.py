@@ -79,7 +79,9 @@ def test_one_seed_has_bootstrap_intervals(make_comparison: Callable[..., Compari
     interval = found.scores["trained"].metrics["nll"]
     assert details(table, "NLL")[1] == f"{interval.low:.3f}–{interval.high:.3f}"
     assert details(table, "too sure") == [""] * 4
-    assert any("95 % bootstrap interval" in note for note in table.notes)
+    assert details(table, "Adaptive ECE") == [""] * 4  # no interval of it would cover
+    assert all(details(table, "Debiased ECE"))
+    assert any("95 % interval over the test images" in note for note in table.notes)
     rendered = to_rich(table, 80)
     assert rendered.row_count == 4
 

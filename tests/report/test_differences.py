@@ -9,6 +9,7 @@ import pytest
 from vsmooth.digests import digest_of
 from vsmooth.records.comparison import Comparison
 from vsmooth.report.comparison.differences import difference_from_one_hot
+from vsmooth.report.comparison.reliability import outcomes
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "ece", "nll"])
@@ -31,7 +32,11 @@ def test_two_numbers_of_virtual_classes_are_two_rows(make_comparison: Callable[.
     for run, group in zip((wide, large), both.groups[1:], strict=True):
         alone = replace(comparison, runs=(one_hot, run))
         expected = difference_from_one_hot(alone, alone.groups[1], "ece")
-        assert difference_from_one_hot(both, group, "ece") == expected
+        found = difference_from_one_hot(both, group, "ece")
+        assert found is not None
+        assert expected is not None
+        assert (found.mean, found.variations) == (expected.mean, expected.variations)
+        assert (found.comparisons, expected.comparisons) == (6, 3)
     assert [group.name for group in both.groups] == ["one-hot", "VS 0.5 V=30", "VS 0.5"]
 
 
@@ -52,3 +57,32 @@ def test_different_test_images_are_refused(make_comparison: Callable[..., Compar
     changed = replace(comparison, runs=(first, other, *rest))
     with pytest.raises(ValueError, match="different test images"):
         difference_from_one_hot(changed, changed.groups[1], "accuracy")
+
+
+def test_several_seeds_also_carry_the_noise_of_the_test_images(comparison: Comparison) -> None:
+    one_hot, smoothed = comparison.groups[:2]
+    found = difference_from_one_hot(comparison, smoothed, "accuracy")
+    assert found is not None
+    seeds, images = found.variations
+    right = [
+        np.mean([outcomes(*comparison.predictions(run)).correct for run in group.runs], axis=0)
+        for group in (smoothed, one_hot)
+    ]
+    moved = right[0] - right[1]
+    # The standard error of a mean over the images; 500 resamples know it to 3 %.
+    assert images.error == pytest.approx(moved.std() / len(moved) ** 0.5, rel=0.1)
+    assert images.centre == pytest.approx(moved.mean(), abs=0.2 * images.error)
+    assert found.low == min(seeds.bounds(0.95)[0], images.bounds(0.95)[0])
+
+
+def test_a_seed_without_the_metric_is_left_out(make_comparison: Callable[..., Comparison]) -> None:
+    comparison = make_comparison(seeds=2)
+    runs = list(comparison.runs)
+    runs[3] = replace(runs[3], metrics={"accuracy": 0.8})
+    partial = replace(comparison, runs=tuple(runs))
+    found = difference_from_one_hot(partial, partial.groups[1], "nll")
+    assert found is not None
+    assert (found.seeds, found.source) == (1, "test samples")
+    both = difference_from_one_hot(partial, partial.groups[1], "accuracy")
+    assert both is not None
+    assert both.seeds == 2

@@ -77,3 +77,15 @@ def test_gains_are_named_too() -> None:
 def test_without_one_hot_nothing_is_claimed() -> None:
     (sentence,) = similarity_findings(rows()[1:])
     assert "no one-hot network to compare with" in sentence
+
+
+def test_what_cannot_be_told_is_not_called_kept() -> None:
+    # .40 to .10, interval -.61 to +.01: nothing is known, least of all that it is kept.
+    before = SimilarityRow("one-hot", {"human_pair_rank": interval(0.40)}, {})
+    wide = BootstrapInterval(-0.30, -0.61, 0.01)
+    (sentence,) = similarity_findings([before, SimilarityRow("LS 0.1", {"human_pair_rank": interval(0.10)}, {
+        "human_pair_rank": wide,
+    })])
+    assert "keeps" not in sentence
+    assert "LS 0.1 is not distinguishable from one-hot in the agreement with people on pairs" in sentence
+    assert any("within 5 % of one-hot's value" in note for note in similarity_table(rows()).notes)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from outcome_builders import MadeUp
 from rich.console import Console
 
 from vsmooth.records.comparison import Comparison
@@ -25,11 +26,11 @@ from vsmooth.report.render.table import Cell, Column, Table, shortened, to_html,
 
 def simple(values: dict[tuple[str, float], list[float]], metric: str = "accuracy") -> Comparison:
     runs = tuple(
-        RunRecord(label, alpha, 0, seed, "d", "m", 1, 1, 2, {metric: value}, 1.0, 1.0, (), "f")
+        RunRecord(label, alpha, 0, seed, "d", "m", 1, 1, 2, {metric: value}, 1.0, 1.0, (), f"{label}-{alpha:g}-{seed}")
         for (label, alpha), seeds in values.items()
         for seed, value in enumerate(seeds)
     )
-    return Comparison(runs, "c", {}, ("a", "b"), Path("."))
+    return MadeUp(runs, "c", {}, ("a", "b"), Path("."))
 
 
 def test_result_table_values(comparison: Comparison) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,19 @@ from vsmooth.evaluate import Predictions
 from vsmooth.experiments.run import finished_record
 from vsmooth.labels import LabelSmoothing
 from vsmooth.metrics import (
-    CALIBRATION_METRICS,
+    BootstrapInterval,
     TemperatureFit,
     VectorScalingFit,
     bootstrap_intervals,
+    calibration_error_interval,
     fit_temperature,
     fit_vector_scaling,
     normalised_label_smoothing_probabilities,
     reliability_bins,
 )
 from vsmooth.metrics.bootstrap import BINNED_METRICS
-from vsmooth.metrics.calibration import weighted_ece
 from vsmooth.metrics.decomposition import weighted_covariance, weighted_variance
-from vsmooth.metrics.weighted import Metric
+from vsmooth.metrics.weighted import unit_weights
 from vsmooth.records.calibration import (
     CALIBRATION_FILE,
     NORMALISED,
@@ -119,14 +119,18 @@ def _fit(test: Predictions, validation: Predictions | None) -> tuple[Temperature
 
 
 def _score(probabilities: Tensor, labels: Tensor, settings: CalibrationSettings) -> Scores:
-    metrics: dict[str, Metric] = {name: CALIBRATION_METRICS[name] for name in ("accuracy", "nll", "brier")}
+    sample = unit_weights(probabilities, labels)
+    # Intervals of the other binned numbers would not cover (docs/results/statistics.md), so these have a value alone.
+    found = {
+        name: BootstrapInterval(float(metric(sample, settings.bins)), math.nan, math.nan)
+        for name, metric in _BINNED.items()
+    }
+    chosen = settings.resamples, settings.level
+    found |= bootstrap_intervals(probabilities, labels, resamples=settings.resamples, level=settings.level)
+    found["debiased_ece"] = calibration_error_interval(probabilities, labels, "debiased_ece", settings.bins, *chosen)
     for bins in sorted({*_USUAL_BINS, settings.bins}):
-        metrics[f"ece_{bins}"] = partial(weighted_ece, bins=bins)
-    metrics |= {name: partial(metric, bins=settings.bins) for name, metric in _BINNED.items()}
-    return Scores(
-        bootstrap_intervals(probabilities, labels, metrics, settings.resamples, settings.level),
-        reliability_bins(probabilities, labels, settings.bins, settings.level),
-    )
+        found[f"ece_{bins}"] = calibration_error_interval(probabilities, labels, "ece", bins, *chosen)
+    return Scores(found, reliability_bins(probabilities, labels, settings.bins, settings.level))
 
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from vsmooth.metrics.binned_intervals import calibration_error_interval
 from vsmooth.metrics.binning import ReliabilityBins, reliability_bins
-from vsmooth.metrics.bootstrap import CALIBRATION_METRICS, BootstrapInterval, bootstrap_intervals
+from vsmooth.metrics.bootstrap import CALIBRATION_METRICS, MEAN_METRICS, BootstrapInterval, bootstrap_intervals
 from vsmooth.metrics.calibration import (
     ConfidenceGaps,
     adaptive_calibration_error,
@@ -16,6 +17,7 @@ from vsmooth.metrics.decomposition import BrierDecomposition, brier_decompositio
 from vsmooth.metrics.fidelity import Fidelity, fidelity
 from vsmooth.metrics.geometry import ClusterShape, cluster_shape, distance_variation, linear_cka
 from vsmooth.metrics.human_labels import (
+    check_agreement,
     human_confusion,
     human_distributions,
     human_divergence,
@@ -50,6 +52,7 @@ from vsmooth.metrics.virtual_mass import (
 
 __all__ = [
     "CALIBRATION_METRICS",
+    "MEAN_METRICS",
     "BootstrapInterval",
     "BrierDecomposition",
     "ClusterShape",
@@ -71,6 +74,8 @@ __all__ = [
     "bootstrap_statistic",
     "brier_decomposition",
     "brier_score",
+    "calibration_error_interval",
+    "check_agreement",
     "choose_classes",
     "class_similarity",
     "classwise_calibration_error",

@@ -74,7 +74,8 @@ def wilson_interval(successes: Tensor, trials: Tensor, level: float = 0.95) -> t
     """
     check_level(level)
     z = NormalDist().inv_cdf((1 + level) / 2)
-    share = successes.double() / trials
+    trials = trials.double()  # an integer tensor would make the quotients below float32
+    share = successes / trials
     centre = share + z**2 / (2 * trials)
     half = z * (share * (1 - share) / trials + (z / (2 * trials)) ** 2).sqrt()
     widen = 1 + z**2 / trials

@@ -10,6 +10,8 @@ from vsmooth.metrics.ranks import rank_correlation
 from vsmooth.metrics.representation_inputs import check_labelled_logits, check_logits, class_means
 from vsmooth.metrics.similarity import pair_values
 
+LEAST_AGREEMENT = 0.5  # of CIFAR-10H's images 99 % have their label on top; of a permuted file about 1 in K
+
 
 def human_distributions(human: Tensor, num_samples: int, num_classes: int) -> Tensor:
     """Counts or probabilities (N, K), floating point or integer, as distributions: float64 rows that sum to 1.
@@ -30,6 +32,20 @@ def human_distributions(human: Tensor, num_samples: int, num_classes: int) -> Te
         first = int(broken.nonzero()[0])
         raise ValueError(f"human labels of image {first} are no counts: negative, NaN or without a vote")
     return human / total[:, None]
+
+
+def check_agreement(human: Tensor, labels: Tensor) -> None:
+    """ValueError unless the class with most votes, human (N, K), is the label (N,) of at least half of the images.
+
+    A file of other images, another order or another numbering of the classes agrees by chance alone.
+    """
+    agreement = float((human.argmax(1) == labels.to(human.device)).double().mean())
+    if agreement < LEAST_AGREEMENT:
+        raise ValueError(
+            f"human labels agree with the labels of {100 * agreement:.0f} % of the images, less than "
+            f"{100 * LEAST_AGREEMENT:.0f} %: row i must be image i of the test split, in the same order, and column k "
+            "class k"
+        )
 
 
 def human_divergence(logits: Tensor, human: Tensor) -> Tensor:

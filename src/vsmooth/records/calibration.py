@@ -46,7 +46,10 @@ class CalibrationSettings:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """One set of test probabilities: metrics by name, with intervals over the samples, and the reliability diagram."""
+    """One set of test probabilities: metrics by name, with intervals over the samples, and the reliability diagram.
+
+    Binned metrics other than the ECE and the debiased ECE have no interval: its ends are NaN.
+    """
 
     metrics: Mapping[str, BootstrapInterval]
     diagram: ReliabilityBins

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
+from vsmooth.metrics.binning import wilson_interval
+
 LEVEL = 0.95
 _ROUNDING = 1e-6
 
@@ -26,16 +30,11 @@ class Standing:
 
     @classmethod
     def of(cls, count: int, images: int) -> Standing:
-        """With the score interval, which stays in [0, 1] and is not empty at 0 % and 100 %.
-
-        ValueError unless 0 <= count <= images and images >= 1. Source: Wilson (1927), by `scipy.stats.binomtest`.
-        """
-        from scipy.stats import binomtest
-
+        """With the score interval of `wilson_interval`; ValueError unless 0 <= count <= images and images >= 1."""
         if images < 1 or not 0 <= count <= images:
             raise ValueError(f"a share needs 0 <= count <= images and an image, got {count} of {images}")
-        interval = binomtest(count, images).proportion_ci(LEVEL, method="wilson")
-        return cls(count, images, float(interval.low), float(interval.high))
+        low, high = wilson_interval(torch.tensor(count), torch.tensor(images), LEVEL)
+        return cls(count, images, float(low), float(high))
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Standing:

@@ -1,17 +1,17 @@
-"""Means, paired differences and their confidence intervals: pure functions over floats."""
+"""Means, paired differences, their confidence intervals and p-values: pure functions over floats."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
 Source = Literal["seeds", "test samples"]
+SIGNIFICANCE = 0.05  # largest share of false verdicts where there is no difference
 
 
 @dataclass(frozen=True)
@@ -23,23 +23,75 @@ class MeanStd:
 
 
 @dataclass(frozen=True)
-class PairedDifference:
-    """Mean of `value - baseline` and its confidence interval.
+class Variation:
+    """One source of variation of a difference: `(centre - truth) / error` follows Student's t; inf degrees: normal."""
 
-    `low` and `high` are None where no interval exists (fewer than two seeds). `source` says what varies:
-    "seeds" (Student t over runs that share a seed) or "test samples" (bootstrap within one run).
+    centre: float
+    error: float
+    degrees: float = math.inf
+
+    def bounds(self, confidence: float) -> tuple[float, float]:
+        """`centre -+ t_{(1 + confidence) / 2, degrees} * error`; ValueError for a confidence outside (0, 1)."""
+        from scipy.stats import t  # slow to import
+
+        if not 0 < confidence < 1:
+            raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
+        half = float(t.ppf((1 + confidence) / 2, self.degrees)) * self.error
+        return self.centre - half, self.centre + half
+
+    def p_value(self, null: float) -> float:
+        """Two-sided p-value of the hypothesis that the truth is `null`."""
+        from scipy.stats import t
+
+        if self.error == 0:
+            return 1.0 if self.centre == null else 0.0
+        return float(2 * t.sf(abs(self.centre - null) / self.error, self.degrees))
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Mean of `value - baseline` over shared seeds, and what it varies with: the seeds, the test images, or both.
+
+    The interval is the hull of those of all variations, so it excludes a value only if each of them does. Differences
+    that are the same in every seed say nothing of the spread: an interval of width 0 is none. `adjusted_p` is the
+    p-value corrected for the `comparisons` of its table (None: not corrected).
     """
 
     mean: float
-    low: float | None
-    high: float | None
+    variations: tuple[Variation, ...]
     seeds: int
-    source: Source = "seeds"
+    confidence: float = 0.95
+    adjusted_p: float | None = None
+    comparisons: int = 1
+
+    @property
+    def source(self) -> Source:
+        """What the interval speaks of: other seeds, or of one pair of networks only other test samples."""
+        return "seeds" if self.seeds > 1 else "test samples"
+
+    @property
+    def low(self) -> float | None:
+        return None if self._hull is None else self._hull[0]
+
+    @property
+    def high(self) -> float | None:
+        return None if self._hull is None else self._hull[1]
 
     @property
     def distinguishable(self) -> bool:
-        """Whether the interval exists and excludes zero."""
-        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+        """Whether there is a difference at 5 %, corrected for the comparisons of its table if it was."""
+        return (self.p_value() if self.adjusted_p is None else self.adjusted_p) <= SIGNIFICANCE
+
+    def p_value(self, null: float = 0.0) -> float:
+        """Two-sided and uncorrected, the largest over the variations; 1 without an interval."""
+        return 1.0 if self._hull is None else max(variation.p_value(null) for variation in self.variations)
+
+    @property
+    def _hull(self) -> tuple[float, float] | None:
+        if not self.variations:
+            return None
+        lows, highs = zip(*(variation.bounds(self.confidence) for variation in self.variations), strict=True)
+        return (min(lows), max(highs)) if min(lows) < max(highs) else None
 
 
 def mean_std(values: Sequence[float]) -> MeanStd:
@@ -61,80 +113,41 @@ def paired_difference(
     """Mean of the per-seed differences with its Student t interval.
 
     `mean(d) +- t_{(1+confidence)/2, n-1} * std(d) / sqrt(n)`, `d_i = values_i - baseline_i`, where
-    position i of both sequences holds the same seed. One pair gives a mean without an interval.
-    ValueError for different lengths, no pairs, or a confidence outside (0, 1).
+    position i of both sequences holds the same seed. One pair, or equal differences, give a mean without an interval.
+    The interval speaks of other seeds on the same test images. ValueError for different lengths, no pairs, or a
+    confidence outside (0, 1).
     """
     if len(values) != len(baseline):
         raise ValueError(f"paired values need equal lengths, got {len(values)} and {len(baseline)}")
-    difference = mean_std([x - y for x, y in zip(values, baseline, strict=True)])
-    if difference.std is None:
-        return PairedDifference(difference.mean, None, None, 1)
-    n = len(values)
-    half = student_t_quantile(confidence, n - 1) * difference.std / math.sqrt(n)
-    return PairedDifference(difference.mean, difference.mean - half, difference.mean + half, n)
-
-
-def student_t_quantile(confidence: float, degrees: int) -> float:
-    """The t with `P(|T| < t) = confidence` for Student's T with `degrees` degrees of freedom.
-
-    Bisection on `theta = atan(t / sqrt(degrees))`, in which the probability is a finite sum.
-    Source: Abramowitz and Stegun 1964, 26.7.3 and 26.7.4.
-    """
-    _check_confidence(confidence)
-    if degrees < 1:
-        raise ValueError(f"degrees of freedom must be at least 1, got {degrees}")
-    low, high = 0.0, math.pi / 2
-    for _ in range(80):
-        middle = (low + high) / 2
-        if _central_probability(middle, degrees) < confidence:
-            low = middle
-        else:
-            high = middle
-    return math.sqrt(degrees) * math.tan(low)
-
-
-def _central_probability(theta: float, degrees: int) -> float:
-    cosine, odd = math.cos(theta), degrees % 2
-    term = cosine if odd else 1.0
-    total = term if degrees > 1 else 0.0
-    for k in range(2 + odd, degrees - 1, 2):
-        term *= cosine * cosine * (k - 1) / k
-        total += term
-    total *= math.sin(theta)
-    return (theta + total) * 2 / math.pi if odd else total
-
-
-def paired_bootstrap(
-    contributions: npt.ArrayLike,
-    statistic: Callable[[Floats], Floats],
-    confidence: float = 0.95,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> PairedDifference:
-    """A difference between two runs on the same samples, with its bootstrap interval over the samples.
-
-    The difference is `statistic(mean over samples of contributions)`; contributions are (N, M) and
-    `statistic` maps means (R, M) to (R,). The interval is the basic one, `2 d - quantiles`, which also
-    takes out the bias that resampling gives to ECE. It says how far another test set of this size might
-    move the difference for this one pair of runs; it holds no variation between training seeds.
-    Source: Davison and Hinkley 1997, Sec. 5.2.
-    """
-    values = np.asarray(contributions, dtype=np.float64)
-    if values.ndim != 2 or values.size == 0:
-        raise ValueError(f"contributions must be a non-empty (N, M) array, got shape {values.shape}")
-    _check_confidence(confidence)
-    samples, generator = len(values), np.random.default_rng(seed)
-    means = []
-    for _ in range(resamples):
-        weights = np.bincount(generator.integers(0, samples, samples), minlength=samples)
-        means.append(weights @ values / samples)
-    difference = float(statistic(values.mean(axis=0)[None])[0])
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(statistic(np.array(means)), [tail, 1 - tail])
-    bounds = 2 * difference - float(high), 2 * difference - float(low)
-    return PairedDifference(difference, *bounds, seeds=1, source="test samples")
-
-
-def _check_confidence(confidence: float) -> None:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
+    difference = mean_std([x - y for x, y in zip(values, baseline, strict=True)])
+    n = len(values)
+    if difference.std is None:
+        return PairedDifference(difference.mean, (), n, confidence)
+    seeds = Variation(difference.mean, difference.std / math.sqrt(n), n - 1)
+    return PairedDifference(difference.mean, (seeds,), n, confidence)
+
+
+def variation_of_mean(values: npt.ArrayLike) -> Variation:
+    """Of the mean of values (N,), one a test image: its standard error is `std / sqrt(N)`, ddof 1, normal for large N.
+
+    ValueError for fewer than two values.
+    """
+    found = np.asarray(values, dtype=np.float64)
+    if found.ndim != 1 or len(found) < 2:
+        raise ValueError(f"the variation of a mean needs two values or more, got shape {found.shape}")
+    return Variation(float(found.mean()), float(found.std(ddof=1)) / math.sqrt(len(found)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values: those at most x are right of all with probability 1 - x or more, whatever their dependence.
+
+    In rising order `max_{j <= i} min(1, (m - j + 1) p_j)`. Source: Holm (1979).
+    """
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted, largest = [1.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted

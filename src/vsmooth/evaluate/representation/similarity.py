@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vsmooth.metrics.geometry import cluster_shape, distance_variation, linear_cka
 from vsmooth.metrics.human_labels import (
+    check_agreement,
     human_confusion,
     human_distributions,
     human_divergence,
@@ -38,7 +39,7 @@ def evaluate_similarity(
 
     Intervals are 95 % percentile bootstraps over the images, differences paired on them (`baseline` must hold the same
     samples); they hold for this pair of networks, not for other training seeds. ValueError for fewer than three
-    classes, human labels of another length, and a baseline of other samples.
+    classes, human labels of another length or of other images (`check_agreement`), and a baseline of other samples.
     """
     if baseline is not None and not torch.equal(baseline.labels, features.labels):
         raise ValueError("the baseline's labels are not those of the features: both must hold the same samples")
@@ -100,6 +101,7 @@ class _HumanAgreement:
     def __init__(self, features: Features, human: Tensor) -> None:
         self.logits, self.labels = features.predictions.logits.double(), features.labels
         self.human = human_distributions(human, *self.logits.shape)
+        check_agreement(self.human, self.labels)
         self.divergence = human_divergence(self.logits, self.human)
         self.ranks = image_rank_correlation(self.logits, self.human, self.labels)
         self.cosine = template_cosine(features.real_templates)

@@ -26,7 +26,7 @@ from vsmooth.experiments.run import dataset_fits, read_spec
 from vsmooth.experiments.run_paths import open_run
 from vsmooth.experiments.shift import evenly_spaced
 from vsmooth.labels import VirtualSmoothing
-from vsmooth.metrics import choose_classes, human_distributions, linear_cka, virtual_diagnostics
+from vsmooth.metrics import check_agreement, choose_classes, human_distributions, linear_cka, virtual_diagnostics
 from vsmooth.records.comparison import Comparison
 from vsmooth.records.gradient_maps import GRADIENTS_FILE
 from vsmooth.records.inspection import FEATURES, InspectionRecord, intact_file, write_inspection
@@ -62,7 +62,7 @@ def inspect_runs(
 
     Similarity is compared with the one-hot run of the same seed, where there is one. `tell(done, total)` is called
     twice for each run. ValueError, before any work, for other data than the runs', classes that are unknown or other
-    than three, and human labels that do not fit the test split.
+    than three, and human labels that do not fit the test split or disagree with its labels.
     """
     for run in comparison.runs:
         folder = Path(run.folder)
@@ -187,7 +187,9 @@ def _count(options: InspectOptions, dataset: Dataset) -> int:
 def _check_human(human: Tensor, dataset: Dataset) -> Tensor:
     if dataset.num_classes < LEAST_CLASSES:
         raise ValueError("human labels are compared over the wrong classes, which takes three classes or more")
-    return human_distributions(human, len(dataset.test), dataset.num_classes)
+    found = human_distributions(human, len(dataset.test), dataset.num_classes)
+    check_agreement(found, dataset.test.labels)
+    return found
 
 
 def _class_index(name: str, names: Sequence[str]) -> int:

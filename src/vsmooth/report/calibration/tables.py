@@ -102,8 +102,9 @@ def _calibration_notes(labels: Sequence[CalibratedLabel]) -> tuple[str, ...]:
     if any(len(label.records) == 1 for label in labels):
         level = labels[0].settings.level
         notes.append(
-            f"Second line: {100 * level:g} % bootstrap interval over the test images, for this one network. The noise "
-            "that binning adds to an error is taken out of its interval, which may therefore lie below the value."
+            f"Second line: {100 * level:g} % interval over the test images, for this one network. The noise that "
+            "binning adds to an error is taken out of its interval, which may therefore lie below the value. Numbers "
+            "without one have none that would hold the truth often enough near calibration."
         )
     if any(len(label.records) > 1 for label in labels):
         notes.append("±: standard deviation over the seeds.")
@@ -178,8 +179,8 @@ def _cell(label: CalibratedLabel, metric: str, of: str = TRAINED) -> Cell:
     mean = style.text(float(np.mean(values)))
     if len(values) > 1:
         return Cell(mean, f"± {style.text(float(np.std(values, ddof=1)))}")
-    interval = label.interval(metric, of) if metric in ("ece", "nll", "brier", "debiased_ece", "adaptive_ece") else None
-    ends = () if interval is None else (max(interval.low, 0.0), max(interval.high, 0.0))
+    interval = label.interval(metric, of) if metric != "accuracy" else None
+    ends = () if interval is None or math.isnan(interval.low) else (interval.low, interval.high)
     return Cell(mean, "–".join(map(style.text, ends)))
 
 

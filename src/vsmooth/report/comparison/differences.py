@@ -1,62 +1,139 @@
-"""Differences from one-hot, or from no teacher: over seeds, with a single one over the test images."""
+"""Differences from one-hot, or from no teacher, with intervals over seeds and test images, and Holm's correction."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from vsmooth.records.comparison import Comparison, Group
-from vsmooth.records.statistics import PairedDifference, paired_bootstrap
+from vsmooth.records.run import RunRecord
+from vsmooth.records.statistics import PairedDifference, Variation, holm, variation_of_mean
 from vsmooth.report.comparison.reliability import BINS, Floats, Outcomes, bin_index, run_outcomes
 
 METRICS = ("accuracy", "ece", "nll")
-Statistic = Callable[[Floats], Floats]
+RESAMPLES = 500  # for a standard error: within 3 % of its value
+_CHUNK = 100
 
 
 def difference_from_one_hot(comparison: Comparison, group: Group, metric: str) -> PairedDifference | None:
-    """The paired difference; with one shared seed a bootstrap over the test images gives its interval.
+    """The difference over shared seeds, its p-value corrected for all differences of the comparison's table (Holm).
 
     None for one-hot itself and without a shared seed. Where teachers are compared, from the students without one.
     """
-    difference = comparison.difference(group, metric)
-    if difference is None or difference.low is not None or metric not in METRICS:
-        return difference
-    return _bootstraps(comparison)[group.name, metric]
+    return _table(comparison).get((group.name, metric))
+
+
+def difference(comparison: Comparison, group: Group, other: Group, metric: str) -> PairedDifference | None:
+    """`group - other` over the seeds that have the metric in both; None if there are none. Not corrected.
+
+    The interval is the wider of Student's t over the seeds (where there are several) and a bootstrap of the test
+    images, which all seeds share. ValueError for predictions that are missing or of different test images.
+    """
+    found = group.difference(other, metric)
+    if found is None or metric not in METRICS:
+        return found
+    seeds = shared_seeds(group, other, metric)
+    ours, theirs = ([_Images.of(comparison, run) for run in _with_seeds(one, seeds)] for one in (group, other))
+    if metric == "ece":
+        images = _ece_variation(found.mean, ours, theirs)
+    else:
+        values = np.mean([getattr(a, metric) - getattr(b, metric) for a, b in zip(ours, theirs, strict=True)], axis=0)
+        images = replace(variation_of_mean(values), centre=found.mean)
+    return replace(found, variations=(*found.variations, images))
+
+
+def shared_seeds(group: Group, other: Group, metric: str) -> tuple[int, ...]:
+    """The seeds whose runs have a finite value of the metric in both groups."""
+    ours, theirs = (
+        {run.seed for run in one.runs if math.isfinite(run.value(metric))} for one in (group, other)
+    )
+    return tuple(sorted(ours & theirs))
 
 
 # Tables, findings and claims ask for the same differences; predictions can be large, so they are read once.
 @lru_cache(maxsize=4)
-def _bootstraps(comparison: Comparison) -> dict[tuple[str, str], PairedDifference]:
-    found = {}
-    for group in comparison.groups:
-        baseline = comparison.baseline
-        pairs = [(a, b) for b in (baseline.runs if baseline else ()) for a in group.runs if a.seed == b.seed]
-        if group is baseline or len(pairs) != 1:
-            continue
-        run, reference = (run_outcomes(comparison, one) for one in pairs[0])
-        if not np.array_equal(run.labels, reference.labels):
-            folders = " and ".join(one.folder for one in pairs[0])
-            raise ValueError(f"{folders} hold predictions of different test images; run the comparison again")
-        for metric in METRICS:
-            found[group.name, metric] = paired_bootstrap(*_contributions(run, reference, metric))
-    return found
+def _table(comparison: Comparison) -> Mapping[tuple[str, str], PairedDifference]:
+    baseline = comparison.baseline
+    if baseline is None:
+        return {}
+    found = {
+        (group.name, metric): one
+        for group in comparison.groups if group is not baseline
+        for metric in METRICS if (one := difference(comparison, group, baseline, metric)) is not None
+    }
+    adjusted = holm([one.p_value() for one in found.values()])
+    return {
+        key: replace(one, adjusted_p=p, comparisons=len(found))
+        for (key, one), p in zip(found.items(), adjusted, strict=True)
+    }
 
 
-def _contributions(run: Outcomes, reference: Outcomes, metric: str) -> tuple[Floats, Statistic]:
-    if metric == "accuracy":
-        return (run.correct.astype(float) - reference.correct)[:, None], lambda means: means[:, 0]
-    if metric == "nll":
-        return (run.nll - reference.nll)[:, None], lambda means: means[:, 0]
-    return np.hstack([_binned_gaps(run), _binned_gaps(reference)]), _ece_difference
+def _with_seeds(group: Group, seeds: tuple[int, ...]) -> list[RunRecord]:
+    return [run for run in group.runs if run.seed in seeds]
 
 
-def _binned_gaps(found: Outcomes) -> Floats:
-    gaps = np.zeros((len(found.labels), BINS))
+def _ece_variation(mean: float, ours: list[_Images], theirs: list[_Images]) -> Variation:
+    moved = np.mean([a.resampled_ece - b.resampled_ece for a, b in zip(ours, theirs, strict=True)], axis=0)
+    # Resampling adds the noise of the bins once more. Index 0 is the value itself.
+    bias = float(moved[1:].mean() - moved[0])
+    return Variation(mean - bias, float(moved[1:].std(ddof=1)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Images:
+    """What a run did on each test image (N,), and its ECE there (index 0) and on resampled images, (1 + R,).
+
+    All runs of a comparison see the same resamples, so that their differences are paired.
+    """
+
+    accuracy: Floats
+    nll: Floats
+    resampled_ece: Floats
+
+    @classmethod
+    def of(cls, comparison: Comparison, run: RunRecord) -> _Images:
+        """ValueError where the images are not those of the comparison's first run."""
+        return _images(comparison)[run.folder]
+
+
+class _ImagesOfRuns(dict[str, _Images]):
+    """By folder of a run, each read when it is first asked for."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        super().__init__()
+        self._comparison, self._runs = comparison, {run.folder: run for run in comparison.runs}
+        self._labels = run_outcomes(comparison, comparison.runs[0]).labels
+        self._weights = _resampling_weights(len(self._labels))
+
+    def __missing__(self, folder: str) -> _Images:
+        found = run_outcomes(self._comparison, self._runs[folder])
+        if not np.array_equal(found.labels, self._labels):
+            both = f"{self._comparison.runs[0].folder} and {folder}"
+            raise ValueError(f"{both} hold predictions of different test images; run the comparison again")
+        self[folder] = _Images(found.correct.astype(float), found.nll, _resampled_ece(found, self._weights))
+        return self[folder]
+
+
+@lru_cache(maxsize=4)
+def _images(comparison: Comparison) -> _ImagesOfRuns:
+    return _ImagesOfRuns(comparison)
+
+
+def _resampling_weights(samples: int) -> npt.NDArray[np.uint8]:
+    generator = np.random.default_rng(0)
+    weights = np.ones((1 + RESAMPLES, samples), np.uint8)
+    for row in weights[1:]:
+        row[:] = np.bincount(generator.integers(0, samples, samples), minlength=samples)
+    return weights
+
+
+def _resampled_ece(found: Outcomes, weights: npt.NDArray[np.uint8]) -> Floats:
+    gaps = np.zeros((len(found.labels), BINS), np.float32)
     gaps[np.arange(len(gaps)), bin_index(found.confidence)] = found.confidence - found.correct
-    return gaps
-
-
-def _ece_difference(means: Floats) -> Floats:
-    return np.asarray(np.abs(means[:, :BINS]).sum(axis=1) - np.abs(means[:, BINS:]).sum(axis=1))
+    chunks = [weights[start : start + _CHUNK].astype(np.float32) @ gaps for start in range(0, len(weights), _CHUNK)]
+    return np.asarray(np.abs(np.concatenate(chunks)).sum(axis=1, dtype=np.float64) / len(gaps))

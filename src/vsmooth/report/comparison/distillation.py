@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from vsmooth.records.comparison import Comparison, Group
 from vsmooth.records.statistics import PairedDifference
-from vsmooth.report.comparison.differences import difference_from_one_hot
-from vsmooth.report.comparison.findings import Claim, gap_words, interval_words, judge, metric_change
+from vsmooth.report.comparison.differences import difference, difference_from_one_hot
+from vsmooth.report.comparison.findings import (
+    Check,
+    Claim,
+    gap_words,
+    interval_words,
+    judge,
+    metric_change,
+    verdict_words,
+)
 from vsmooth.report.comparison.tables import ACCURACY, TEACHER, confidence_gap
 
 TITLE = "Which teacher teaches best?"
@@ -21,8 +29,8 @@ GLOSSARY = (
     "divergence of their probabilities on the test images, in nats; 0 for a perfect imitation."
 )
 _CAUTION = (
-    "Intervals are over the students' seeds. Each teacher is one trained network: another of the same label may teach "
-    "better or worse, and these intervals do not know of that."
+    "Intervals are over the students' seeds and the test images. Each teacher is one trained network: another of the "
+    "same label may teach better or worse, and these intervals do not know of that."
 )
 _SCHEMES = {"VS": "virtual-smoothing", "LS": "label-smoothing", "one-hot": "one-hot"}
 # What the paper says, whose students, compared with those of whom (None: of nobody), the sign of the difference.
@@ -45,14 +53,14 @@ def findings(comparison: Comparison) -> tuple[str, ...]:
 
 def claims(comparison: Comparison) -> tuple[Claim, ...]:
     """The paper's claims on distillation (Sec. 4.1, Table 5), checked on every pair of teachers they speak about."""
-    found = []
+    checks = []
     for text, ours, theirs, sign in _CLAIMS:
         students, others = _students_of(comparison, ours), _students_of(comparison, theirs)
-        found += [_check(comparison, text, group, other, sign) for group in students for other in others]
+        checks += [_check(comparison, text, group, other, sign) for group in students for other in others]
         if not students or not others:
-            missing = f"{ours if not students else theirs} teacher"
-            found.append(Claim(text, ours, "not tested", "not tested", f"no {missing} in this comparison"))
-    return tuple(found)
+            missing = f"no {ours if not students else theirs} teacher in this comparison"
+            checks.append(Check(text, ours, ACCURACY, sign, None, missing=missing))
+    return judge(checks)
 
 
 def _students_of(comparison: Comparison, kind: str | None) -> list[Group]:
@@ -61,18 +69,10 @@ def _students_of(comparison: Comparison, kind: str | None) -> list[Group]:
     return [group for group in comparison.groups if group.teacher and group.teacher.label == _SCHEMES[kind]]
 
 
-def _check(comparison: Comparison, text: str, group: Group, other: Group, sign: int) -> Claim:
+def _check(comparison: Comparison, text: str, group: Group, other: Group, sign: int) -> Check:
     name = group.name if other.plain else f"{group.name}, {other.name}"
-    difference = _difference(comparison, group, other)
-    if difference is None:
-        return Claim(text, name, "not tested", "not tested", "no students with the same seed")
-    return judge(text, name, ACCURACY, difference, sign)
-
-
-def _difference(comparison: Comparison, group: Group, other: Group) -> PairedDifference | None:
-    if other.plain:
-        return difference_from_one_hot(comparison, group, ACCURACY.key)
-    return group.difference(other, ACCURACY.key)
+    found = difference(comparison, group, other, ACCURACY.key)
+    return Check(text, name, ACCURACY, sign, found, missing="no students with the same seed")
 
 
 def _plain_text(plain: Group) -> str:
@@ -87,18 +87,16 @@ def _plain_text(plain: Group) -> str:
 
 
 def _group_text(comparison: Comparison, group: Group) -> str:
-    difference = difference_from_one_hot(comparison, group, ACCURACY.key)
-    if difference is None:
+    found = difference_from_one_hot(comparison, group, ACCURACY.key)
+    if found is None:
         return f"{group.name} shares no seed with the student without a teacher, so the two cannot be compared."
-    numbers = f"{metric_change(ACCURACY, difference)} ({interval_words(ACCURACY, difference)})"
-    return f"{group.name} changes accuracy by {numbers}: {_verdict(difference)}.{_teacher_text(group)}"
+    numbers = f"{metric_change(ACCURACY, found)} ({interval_words(ACCURACY, found)})"
+    return f"{group.name} changes accuracy by {numbers}: {_verdict(found)}.{_teacher_text(group)}"
 
 
-def _verdict(difference: PairedDifference) -> str:
-    if not difference.distinguishable:
-        return "not distinguishable from no teacher"
-    words = "better than no teacher" if difference.mean > 0 else "worse than no teacher"
-    return words if difference.source == "seeds" else f"{words}, for this seed"
+def _verdict(found: PairedDifference) -> str:
+    words = "better than no teacher" if found.mean > 0 else "worse than no teacher"
+    return verdict_words(found, words, "no teacher")
 
 
 def _teacher_text(group: Group) -> str:

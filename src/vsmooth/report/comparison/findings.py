@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from vsmooth.records.comparison import Comparison, Group
-from vsmooth.records.statistics import PairedDifference
-from vsmooth.report.comparison.differences import difference_from_one_hot
+from vsmooth.records.statistics import SIGNIFICANCE, PairedDifference, holm
+from vsmooth.report.comparison.differences import difference, difference_from_one_hot, shared_seeds
 from vsmooth.report.comparison.tables import ACCURACY, CALIBRATED, ECE, Metric, confidence_gap, confidence_words
 
 LARGE_ALPHA = 0.3  # from here on LS is worse calibrated than one-hot in every row of the paper's Table 4
+MARGIN = 0.005  # of accuracy: "at least as accurate" means less than half a point below, decided before any run
 Outcome = Literal["holds", "does not hold", "not distinguishable", "not tested"]
 
 
@@ -35,40 +37,81 @@ def findings(comparison: Comparison) -> tuple[str, ...]:
     return (_baseline_sentence(baseline), *(_group_text(comparison, baseline, group) for group in others))
 
 
+@dataclass(frozen=True)
+class Check:
+    """A claim on one label before it is judged: the difference has this sign, or is above -margin if there is one.
+
+    `found` is None where nothing can be compared, for the reason that `missing` gives.
+    """
+
+    text: str
+    label: str
+    metric: Metric
+    sign: int
+    found: PairedDifference | None
+    margin: float | None = None
+    missing: str = "no one-hot network with the same seed"
+
+    @property
+    def decision(self) -> tuple[Outcome, float]:
+        """What the difference speaks for, and its uncorrected p-value; at most one outcome is false under any truth."""
+        if self.found is None:
+            return "not tested", 1.0
+        mean, p_zero = self.found.mean * self.sign, self.found.p_value()
+        if self.margin is None:
+            return ("holds" if mean > 0 else "does not hold"), p_zero
+        p_margin = self.found.p_value(-self.sign * self.margin) if mean > -self.margin else 1.0
+        return ("holds", p_margin) if mean >= 0 or p_margin <= p_zero else ("does not hold", p_zero)
+
+
 def claims(comparison: Comparison) -> tuple[Claim, ...]:
     """The paper's claims on accuracy and calibration (Sec. 4.1), checked on every label they speak about."""
     virtual = [group for group in comparison.groups if group.label == "virtual-smoothing"]
     smoothed = [g for g in comparison.groups if g.label == "label-smoothing" and g.alpha >= LARGE_ALPHA]
-    checks = (
-        ("Virtual smoothing is at least as accurate as one-hot", virtual, ACCURACY, +1, "VS"),
-        ("Virtual smoothing is better calibrated than one-hot", virtual, ECE, -1, "VS"),
-        ("Label smoothing with a large alpha is worse calibrated than one-hot", smoothed, ECE, +1,
+    accurate = f"Virtual smoothing is at least as accurate as one-hot (less than {ACCURACY.text(MARGIN)} points below)"
+    checks: list[Check] = []
+    for text, groups, metric, sign, margin, wanted in (
+        (accurate, virtual, ACCURACY, +1, MARGIN, "VS"),
+        ("Virtual smoothing is better calibrated than one-hot", virtual, ECE, -1, None, "VS"),
+        ("Label smoothing with a large alpha is worse calibrated than one-hot", smoothed, ECE, +1, None,
          f"LS with alpha ≥ {LARGE_ALPHA:g}"),
+    ):
+        checks += [
+            Check(text, group.name, metric, sign, _uncorrected(comparison, group, metric), margin) for group in groups
+        ] or [Check(text, wanted, metric, sign, None, missing=f"no {wanted} in this comparison")]
+    return judge(checks)
+
+
+def judge(checks: Sequence[Check]) -> tuple[Claim, ...]:
+    """Each claim's outcome, corrected for all that were tested (Holm): all are right in 95 % of comparisons or more."""
+    tested = [check.decision[1] for check in checks if check.found is not None]
+    adjusted = iter(holm(tested))
+    return tuple(
+        Claim(check.text, check.label, "not tested", "not tested", check.missing) if check.found is None
+        else _claim(check, check.found, next(adjusted), len(tested))
+        for check in checks
     )
-    found = []
-    for text, groups, metric, sign, wanted in checks:
-        found += [_check(comparison, text, group, metric, sign) for group in groups]
-        if not groups:
-            found.append(Claim(text, wanted, "not tested", "not tested", f"no {wanted} in this comparison"))
-    return tuple(found)
 
 
-def _check(comparison: Comparison, text: str, group: Group, metric: Metric, sign: int) -> Claim:
-    difference = difference_from_one_hot(comparison, group, metric.key)
-    if difference is None:
-        return Claim(text, group.name, "not tested", "not tested", "no one-hot network with the same seed")
-    return judge(text, group.name, metric, difference, sign)
+def _claim(check: Check, found: PairedDifference, adjusted: float, tested: int) -> Claim:
+    evidence = f"{metric_change(check.metric, found)} ({interval_words(check.metric, found)})"
+    outcome, p_value = check.decision
+    if adjusted > SIGNIFICANCE:
+        correction = correction_words(tested) if p_value <= SIGNIFICANCE else ""
+        verdict = f"not distinguishable with {_seeds(found)}{correction}"
+        return Claim(check.text, check.label, "not distinguishable", verdict, evidence)
+    limit = "" if found.source == "seeds" else " for this one seed"
+    return Claim(check.text, check.label, outcome, outcome + limit, evidence)
 
 
-def judge(text: str, label: str, metric: Metric, difference: PairedDifference, sign: int) -> Claim:
-    """A claim that the difference has this sign, and what its interval says of it."""
-    evidence = f"{metric_change(metric, difference)} ({interval_words(metric, difference)})"
-    if not difference.distinguishable:
-        verdict = f"not distinguishable with {_seeds(difference)}"
-        return Claim(text, label, "not distinguishable", verdict, evidence)
-    outcome: Outcome = "holds" if difference.mean * sign > 0 else "does not hold"
-    limit = "" if difference.source == "seeds" else " for this one seed"
-    return Claim(text, label, outcome, outcome + limit, evidence)
+def correction_words(comparisons: int) -> str:
+    """" once corrected for 9 comparisons", where that alone decided."""
+    return f" once corrected for {comparisons} comparisons"
+
+
+def _uncorrected(comparison: Comparison, group: Group, metric: Metric) -> PairedDifference | None:
+    baseline = comparison.baseline
+    return None if baseline is None else difference(comparison, group, baseline, metric.key)
 
 
 def metric_change(metric: Metric, difference: PairedDifference) -> str:
@@ -126,20 +169,33 @@ def _accuracy_sentence(group: Group, difference: PairedDifference) -> str:
 
 
 def _ece_sentence(baseline: Group, group: Group, difference: PairedDifference) -> str:
-    before, after = baseline.summary("ece"), group.summary("ece")
+    # Levels of other seeds than the difference's would not differ by it.
+    seeds = shared_seeds(group, baseline, ECE.key)
+    before, after = (_only(one, seeds).summary(ECE.key) for one in (baseline, group))
     levels = f" from {before.mean:.3f} to {after.mean:.3f}" if before and after else ""
     verb = "rises" if difference.mean > 0 else "falls"
     change = f"{ECE.signed(difference.mean)}; {interval_words(ECE, difference)}"
     verdict = _verdict(difference, "better calibrated", "worse calibrated", better=-1)
-    gap = confidence_gap(group)
+    gap = confidence_gap(_only(group, seeds))
     state = "" if math.isnan(gap) else f" It is {gap_words(gap)}."
     return f"Its ECE {verb}{levels} ({change}): {verdict}.{state}"
 
 
+def _only(group: Group, seeds: Sequence[int]) -> Group:
+    return replace(group, runs=tuple(run for run in group.runs if run.seed in seeds))
+
+
 def _verdict(difference: PairedDifference, good: str, bad: str, better: int) -> str:
-    if not difference.distinguishable:
-        return "not distinguishable from one-hot"
     words = good if difference.mean * better > 0 else bad
+    return verdict_words(difference, words, "one-hot")
+
+
+def verdict_words(difference: PairedDifference, words: str, baseline: str) -> str:
+    """"better than one-hot, for this seed", or that it is not distinguishable from the baseline."""
+    if not difference.distinguishable:
+        alone = difference.p_value() <= SIGNIFICANCE
+        correction = correction_words(difference.comparisons) if alone else ""
+        return f"not distinguishable from {baseline}{correction}"
     return words if difference.source == "seeds" else f"{words}, for this seed"
 
 
@@ -151,22 +207,23 @@ def _reason(
     gap = confidence_gap(group)
     if group.label == "label-smoothing" and worse_calibrated and gap < -CALIBRATED:
         return (
-            f"Why: its targets give the right class about {1 - group.alpha:g} of the probability, so "
-            "confidence stays below accuracy; the paper finds the same for LS with a growing alpha."
+            f"A likely reason, not tested here: its targets give the right class about {1 - group.alpha:g} of the "
+            "probability, less than its accuracy asks for; the paper finds the same for LS with a growing alpha."
         )
     if group.label != "virtual-smoothing" or not (less_accurate or worse_calibrated):
         return ""
-    reasons = []
+    remarks = []
     if worse_calibrated and gap < -CALIBRATED:
         before = confidence_words(confidence_gap(baseline))
         already = "already under-confident" if before == "under-confident" else "not far over-confident"
-        reasons.append(f"one-hot is {already} here, and this alpha takes away more confidence than that")
+        remarks.append(f"One-hot is {already} here, and with this alpha confidence is lower still.")
     if less_accurate:
-        reasons.append(
-            "the virtual classes make fitting harder, which helps only a network powerful enough for its data"
+        remarks.append(
+            "The paper's explanation, not tested here: virtual classes make fitting harder, which helps only a network "
+            "powerful enough for its data."
         )
     advice = "The paper's guideline is a smaller alpha here; vs:auto chooses one on validation data."
-    return f"Why: {'; '.join(reasons)}. {advice}" if reasons else ""
+    return " ".join([*remarks, advice]) if remarks else ""
 
 
 def _seeds(difference: PairedDifference) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vsmooth.records.comparison import Comparison, Group
-from vsmooth.records.statistics import PairedDifference
-from vsmooth.report.comparison.differences import difference_from_one_hot
+from vsmooth.records.statistics import SIGNIFICANCE, PairedDifference
+from vsmooth.report.comparison.differences import difference, difference_from_one_hot
 from vsmooth.report.render.table import STAR, Cell, Column, Table, fits, print_with_notes
 
 if TYPE_CHECKING:
@@ -96,15 +96,16 @@ def result_table(comparison: Comparison) -> Table:
 
 
 def best_group(comparison: Comparison, metric: Metric) -> Group | None:
-    """The best group if its paired interval to every other group excludes zero, else None."""
+    """The best group if it is distinguishable from every other, corrected for the columns (Bonferroni), else None."""
     groups = comparison.groups
     summaries = [group.summary(metric.key) for group in groups]
     means = [summary.mean * metric.better for summary in summaries if summary is not None]
     if len(groups) < 2 or len(means) < len(groups):
         return None
     best = groups[means.index(max(means))]
-    differences = [best.difference(other, metric.key) for other in groups if other is not best]
-    return best if all(d is not None and d.distinguishable for d in differences) else None
+    differences = (difference(comparison, best, other, metric.key) for other in groups if other is not best)
+    p_values = [1.0 if one is None or one.seeds < 2 else one.p_value() for one in differences]
+    return best if max(p_values) * len(METRICS) <= SIGNIFICANCE else None
 
 
 def seed_table(comparison: Comparison) -> Table:
@@ -199,27 +200,44 @@ def _number(metric: Metric, value: float) -> str:
 
 def _notes(comparison: Comparison, rows: tuple[tuple[Cell, ...], ...]) -> tuple[str, ...]:
     cells = [cell for row in rows for cell in row]
-    seeds = max(len(group.runs) for group in comparison.groups)
     bootstrapped = any(cell.detail.endswith(DAGGER) for cell in cells)
-    notes = []
-    if seeds == 1:
-        notes.append("One seed: the spread between seeds is unknown, so no value is marked as best.")
-    else:
-        notes.append(f"Mean ± standard deviation over {seeds} seeds.")
-        notes.append(
-            f"{STAR} best of its column: the 95 % interval of its paired difference to every other row "
-            "excludes 0."
-            if any(cell.best for cell in cells)
-            else f"No value is marked as best: with {seeds} seeds no row is distinguishable from all others."
-        )
+    notes = [*_seed_notes(comparison, any(cell.best for cell in cells))]
     if any(cell.detail.startswith(("+", "-")) for cell in cells):
-        kind = "" if bootstrapped else " (Student t)"
-        notes.append(
-            f"Second line: paired difference from {comparison.baseline_name} with its 95 % confidence interval{kind}."
-        )
+        notes.append(_difference_note(comparison, bootstrapped))
     if bootstrapped:
         notes.append(
             f"{DAGGER} One shared seed: the interval is a bootstrap over the test images. It holds for "
             "this one pair of networks; another seed may differ."
         )
     return tuple(notes)
+
+
+def _seed_notes(comparison: Comparison, marked: bool) -> tuple[str, ...]:
+    counts = sorted({len(group.runs) for group in comparison.groups})
+    if counts == [1]:
+        return ("One seed: the spread between seeds is unknown, so no value is marked as best.",)
+    seeds = f"{counts[0]} seeds" if len(counts) == 1 else "the seeds of each row; differences over those shared"
+    best = (
+        f"{STAR} best of its column: distinguishable from every other row, corrected for the {len(METRICS)} columns."
+        if marked else f"No value is marked as best: with {counts[-1]} seeds no row is distinguishable from all others."
+    )
+    return f"Mean ± standard deviation over {seeds}.", best
+
+
+def _difference_note(comparison: Comparison, bootstrapped: bool) -> str:
+    kind = "" if bootstrapped else (
+        ": the wider of Student's t over the seeds and a bootstrap of the test images, which all seeds share"
+    )
+    found = [
+        one for group in comparison.groups for metric in METRICS
+        if (one := difference_from_one_hot(comparison, group, metric.key)) is not None
+    ]
+    count = found[0].comparisons if found else 1
+    correction = "" if count == 1 else (
+        f" Each interval stands alone; verdicts in words are corrected for all {count} differences of this table "
+        "(Holm), so of tables of equal labels at most 5 % hold a false one."
+    )
+    return (
+        f"Second line: paired difference from {comparison.baseline_name} with its 95 % confidence interval{kind}."
+        f"{correction}"
+    )

@@ -10,7 +10,7 @@ from vsmooth.metrics.resampling import excludes_zero
 from vsmooth.report.render.table import Cell, Column, Table
 
 ERASED = 0.25  # of one-hot's value: a larger fall is called erased, a smaller one lost
-LITTLE = 0.05  # of one-hot's value: a smaller change is seen on so many images and yet says little
+LITTLE = 0.05  # of one-hot's value: a smaller change says little; an interval within this margin means equivalence
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,10 @@ _NUMBERS = (
 )
 
 
-_VERBS = ("erases much of", "loses some of", "loses a little of", "keeps", "has a little more of", "has more of")
+_KEEPS, _UNCLEAR = "keeps", "is not distinguishable from one-hot in"
+_VERBS = (
+    "erases much of", "loses some of", "loses a little of", _KEEPS, "has a little more of", "has more of", _UNCLEAR
+)
 
 
 def similarity_table(rows: Sequence[SimilarityRow]) -> Table:
@@ -60,7 +63,7 @@ def similarity_table(rows: Sequence[SimilarityRow]) -> Table:
 
 
 def similarity_findings(rows: Sequence[SimilarityRow]) -> tuple[str, ...]:
-    """For each label other than one-hot: what it erases, loses, keeps and adds, as far as the images can tell."""
+    """For each label other than one-hot: what it erases, loses, keeps and adds, and what cannot be told."""
     baseline = next((row for row in rows if not row.differences), None)
     if baseline is None:
         return ("There is no one-hot network to compare with, so nothing can be said about what a label erases.",)
@@ -79,9 +82,10 @@ def _finding(row: SimilarityRow, baseline: SimilarityRow) -> str:
 
 
 def _verb(difference: BootstrapInterval, before: float) -> str:
+    margin = LITTLE * abs(before)
     if not excludes_zero(difference):
-        return "keeps"
-    little = abs(difference.value) < LITTLE * abs(before)
+        return _KEEPS if -margin < difference.low and difference.high < margin else _UNCLEAR
+    little = abs(difference.value) < margin
     if difference.value > 0:
         return "has a little more of" if little else "has more of"
     if little:
@@ -110,6 +114,7 @@ def _notes(rows: Sequence[SimilarityRow]) -> tuple[str, ...]:
     if any(row.differences for row in rows):
         notes.append(
             "Second line: difference from one-hot with its 95 % bootstrap interval over the images; other training "
-            "seeds may differ by more."
+            f"seeds may differ by more. In words, a label keeps what its interval holds within {100 * LITTLE:g} % of "
+            "one-hot's value; an interval that reaches further and contains 0 is not distinguishable."
         )
     return tuple(notes)
