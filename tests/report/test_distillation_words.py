@@ -45,7 +45,7 @@ def test_gain_and_loss_are_said() -> None:
     better, worse = (0.890, 0.892, 0.890), (0.870, 0.873, 0.871)
     first, second, third, last = findings(taught({None: PLAIN, VS: better, LS: worse}))
     assert first.startswith("Without a teacher the student reaches 88.10 % accuracy with an ECE of 0.030, over")
-    change = "+0.97 points (95 % CI +0.67 to +1.25, 3 seeds)"
+    change = "+0.97 points (95 % CI +0.68 to +1.26, 3 seeds)"
     assert second.startswith(f"KD from VS 0.3 changes accuracy by {change}: better than no teacher.")
     assert "The teacher itself reaches 90.00 %; its student says the same on 95.00 %" in second
     assert "KL divergence of 0.0512 nats" in second
@@ -91,7 +91,7 @@ def test_tables() -> None:
     assert student["Agrees with teacher, %"].text == "95.00 ± 0.00"
     assert student["KL(teacher ‖ student)"].text == "0.0512 ± 0.0000"
     assert plain["KL(teacher ‖ student)"].text == "–"
-    assert student["Accuracy %"].detail == "+0.97 [+0.67, +1.25]"
+    assert student["Accuracy %"].detail == "+0.97 [+0.68, +1.26]"
     assert plain["Accuracy %"].detail == ""
     assert any("paired difference from no teacher" in note for note in table.notes)
     assert [row[0].text for row in seed_table(comparison).rows] == ["plain"] * 3 + ["KD from oracle"] * 3

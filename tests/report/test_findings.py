@@ -31,7 +31,7 @@ def test_gain_is_said() -> None:
     better: Scores = [(0.890, 0.010, 0.89), (0.892, 0.012, 0.892), (0.890, 0.011, 0.891)]
     first, second = findings(simple({("one-hot", 0): ONE_HOT, ("virtual-smoothing", 0.3): better}))
     assert first == "One-hot reaches 88.10 % accuracy with an ECE of 0.030, over-confident by 3.0 points."
-    change = "+0.97 points (95 % CI +0.67 to +1.25, 3 seeds)"
+    change = "+0.97 points (95 % CI +0.68 to +1.26, 3 seeds)"
     assert second.startswith(f"VS 0.3 changes accuracy by {change}: better than one-hot.")
     assert "Its ECE falls from 0.030 to 0.011 (-0.019; 95 % CI" in second
     assert "better calibrated." in second

@@ -13,11 +13,13 @@ from torch import Tensor
 from vsmooth.metrics.binning import check_level
 from vsmooth.metrics.bootstrap import BootstrapInterval, check_resamples
 from vsmooth.metrics.calibration import weighted_debiased, weighted_ece
-from vsmooth.metrics.weighted import Metric, WeightedPredictions, unit_weights
+from vsmooth.metrics.weighted import WeightedPredictions, unit_weights
 
 Floats = npt.NDArray[np.float64]
 CalibrationError = Literal["ece", "debiased_ece"]
-_METRICS: dict[CalibrationError, Metric] = {"ece": weighted_ece, "debiased_ece": weighted_debiased}
+_METRICS: dict[CalibrationError, Callable[[WeightedPredictions, int], Tensor]] = {
+    "ece": weighted_ece, "debiased_ece": weighted_debiased
+}
 _STEPS = 25  # of bisection
 _WIDEST = 6.0  # standard deviations by which every gap is widened at most
 
