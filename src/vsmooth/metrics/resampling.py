@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -18,12 +19,15 @@ def bootstrap_statistic(
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
+    method: Literal["basic", "percentile"] = "basic",
 ) -> tuple[BootstrapInterval, ...]:
-    """Percentile intervals of M numbers: `statistic(indices (N,)) -> (M,)`, on N indices drawn with replacement.
+    """Intervals of M numbers: `statistic(indices (N,)) -> (M,)`, on N indices drawn with replacement.
 
-    Percentiles keep correlations in [-1, 1]. Resamples in which a number is NaN do not count for it. The intervals hold
-    no variation between training seeds. Source: Efron and Tibshirani (1993), Sec. 13.3. ValueError for no samples,
-    fewer resamples than the level needs, and a level outside (0, 1).
+    "basic" is [2 v - q_high, 2 v - q_low], which takes out the bias that resampling adds to spreads; "percentile" is
+    [q_low, q_high], which keeps correlations in [-1, 1]. Resamples in which a number is NaN do not count for it. The
+    intervals hold no variation between training seeds. Source: Efron and Tibshirani (1993), Sec. 13.3; Davison and
+    Hinkley (1997), Sec. 5.2. ValueError for no samples, fewer resamples than the level needs, and a level outside
+    (0, 1).
     """
     check_level(level)
     least = round(2 / (1 - level))
@@ -38,6 +42,8 @@ def bootstrap_statistic(
     ])
     tail = (1 - level) / 2
     low, high = drawn.nanquantile(torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=0)
+    if method == "basic":
+        low, high = 2 * values - high, 2 * values - low
     return tuple(
         BootstrapInterval(*map(float, bounds)) for bounds in zip(values, low, high, strict=True)
     )
