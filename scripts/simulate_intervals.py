@@ -294,7 +294,7 @@ def features(kept: float, samples: int, seed: int) -> tuple[Features, Tensor]:
 
 
 def similarity(trials: int) -> None:
-    trials = trials // 2
+    trials = trials // 5
     (low, votes), (high, _) = features(0.6, 40_000, 1), features(1.0, 40_000, 1)
     whole = evaluate_similarity(low, votes, high, resamples=40).differences
     truth = [whole[key].value for key in KEYS]
@@ -307,7 +307,7 @@ def similarity(trials: int) -> None:
             found.append([differences_found[key] for key in KEYS])
         rows.append([f"{samples:,}", *_coverage(found, truth)])
     table(f"Coverage of 95 % intervals of differences in similarity, {trials} trials", ("n", *KEYS), rows)
-    overlaps(4 * trials)
+    overlaps(10 * trials)
 
 
 def overlaps(trials: int) -> None:
@@ -315,7 +315,7 @@ def overlaps(trials: int) -> None:
     found = []
     for trial in range(trials):
         values = torch.from_numpy(2 * np.random.default_rng(trial).beta(6, 2, 256) - 1)
-        found.append(bootstrap_statistic(_mean_of(values), 256, resamples=RESAMPLES))
+        found.append(bootstrap_statistic(_mean_of(values), 256, resamples=RESAMPLES, method="percentile"))
     title = f"Coverage of the overlap of input gradients, {trials} trials"
     table(title, ("images", "mean rank correlation"), [["256", *_coverage(found, [0.5])]])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -10,18 +12,19 @@ from scipy import stats
 from vsmooth.metrics import bootstrap_statistic, excludes_zero
 
 
-def test_agrees_with_scipy() -> None:
+@pytest.mark.parametrize("method", ["basic", "percentile"])
+def test_agrees_with_scipy(method: Literal["basic", "percentile"]) -> None:
     values = torch.randn(400, generator=torch.Generator().manual_seed(0), dtype=torch.float64).exp()
 
     def statistic(indices: torch.Tensor) -> torch.Tensor:
         drawn = values[indices]
         return torch.stack([drawn.mean(), drawn.std(correction=0) / drawn.mean()])
 
-    mean, variation = bootstrap_statistic(statistic, 400, resamples=4000)
+    mean, variation = bootstrap_statistic(statistic, 400, resamples=4000, method=method)
     assert mean.value == pytest.approx(float(values.mean()))
     for found, function in ((mean, np.mean), (variation, lambda x: x.std() / x.mean())):
         reference = stats.bootstrap(
-            (values.numpy(),), function, n_resamples=4000, method="percentile", vectorized=False, rng=1
+            (values.numpy(),), function, n_resamples=4000, method=method, vectorized=False, rng=1
         ).confidence_interval
         width = reference.high - reference.low
         assert (found.low, found.high) == pytest.approx(tuple(reference), abs=0.05 * width)

@@ -37,7 +37,7 @@ def evaluate_similarity(
 ) -> SimilarityMetrics:
     """All of `SimilarityMetrics` on one split; human (N, K) counts or probabilities of the same images in their order.
 
-    Intervals are 95 % percentile bootstraps over the images, differences paired on them (`baseline` must hold the same
+    Intervals are 95 % basic bootstraps over the images, differences paired on them (`baseline` must hold the same
     samples); they hold for this pair of networks, not for other training seeds. ValueError for fewer than three
     classes, human labels of another length or of other images (`check_agreement`), and a baseline of other samples.
     """
