@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from vsmooth.attacks import PGD, ThreatModel
 from vsmooth.data import Dataset
 from vsmooth.evaluate import Budget, attack_target
-from vsmooth.experiments.robust.attack import attack_run
 from vsmooth.experiments.robust import attack as attack_run_module
+from vsmooth.experiments.robust.attack import attack_run
 from vsmooth.experiments.robust.options import AttackOptions
 from vsmooth.experiments.robust.verify import verify_attack
 from vsmooth.experiments.run_paths import open_run
