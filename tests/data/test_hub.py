@@ -1,12 +1,22 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import MagicMock
 
 import datasets
+import huggingface_hub
 import pytest
 from data_builders import make_dataset, to_pil
 
 from vsmooth.data import Dataset, ImageSet, load_dataset
+
+
+@pytest.fixture(autouse=True)
+def asked_hub(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A Hub that answers; the names that it was asked for."""
+    asked: list[str] = []
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda _, name, **options: asked.append(name))
+    return asked
 
 
 def to_hub(
@@ -80,6 +90,42 @@ def test_unreachable_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     message = r"cannot load 'a/b' from the Hugging Face Hub: Dataset 'a/b' doesn't exist on the Hub; check"
     with pytest.raises(ValueError, match=message):
         load_dataset("a/b")
+
+
+def refuse_to_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str) -> Any:
+        raise AssertionError("loading repeats its requests for most of a minute")
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+
+
+def test_a_hub_that_cannot_be_reached_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # the real client
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")  # nothing listens there
+    refuse_to_load(monkeypatch)
+    message = r"cannot reach the Hugging Face Hub for 'a/b' \(.*\); check the network, set HF_HUB_OFFLINE=1 if it was"
+    with pytest.raises(ValueError, match=message) as caught:
+        load_dataset("hub:a/b")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_refusal_of_the_hub_is_left_to_loading(written: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **options: object) -> None:
+        raise huggingface_hub.errors.HfHubHTTPError("429 Too Many Requests", response=MagicMock())
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", refuse)
+    serve(monkeypatch, train=to_hub(written.train, written.classes), test=to_hub(written.test, written.classes))
+    assert load_dataset("hub:a/b").fingerprint == written.fingerprint
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_hub_that_is_not_to_be_used_is_not_asked(
+    offline: bool, written: Dataset, asked_hub: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", offline)
+    serve(monkeypatch, train=to_hub(written.train, written.classes), test=to_hub(written.test, written.classes))
+    load_dataset("hub:a/b")
+    assert asked_hub == ([] if offline else ["a/b"])
 
 
 def test_missing_datasets(monkeypatch: pytest.MonkeyPatch) -> None:

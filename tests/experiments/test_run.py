@@ -17,10 +17,11 @@ import torch
 
 from vsmooth.data import Dataset, ImageSet
 from vsmooth.evaluate import Predictions, evaluate_clean
-from vsmooth.experiments import results
+from vsmooth.experiments import load_run, results
 from vsmooth.experiments.build import training_splits
-from vsmooth.experiments.run import evaluate_run, load_run, read_spec, run_experiment
+from vsmooth.experiments.run import evaluate_run, read_spec, run_experiment
 from vsmooth.experiments.specs.run_spec import RunSpec
+from vsmooth.head import remove_virtual_classes
 from vsmooth.labels import OneHot, VirtualSmoothing
 from vsmooth.train import CheckpointError, Execution, Interrupted, Listener, Optimization, read_weights
 
@@ -80,11 +81,12 @@ def test_folder_and_record(finished: Path, toy_dataset: Dataset) -> None:
     assert read_spec(finished) == SPEC
     spec = json.loads((finished / "spec.json").read_text())
     assert spec["data_fingerprint"] == toy_dataset.fingerprint
+    assert spec["image_shape"] == [1, 8, 8]
 
 
 def test_record_says_what_the_weights_predict(finished: Path, toy_dataset: Dataset) -> None:
     record = json.loads((finished / "record.json").read_text())
-    model = load_run(finished, toy_dataset).eval()
+    model = load_run(finished)
     with torch.no_grad():
         logits = model(toy_dataset.test.images / 255)
     saved = Predictions.load(finished / "predictions-test.npz")
@@ -93,6 +95,36 @@ def test_record_says_what_the_weights_predict(finished: Path, toy_dataset: Datas
     assert torch.equal(saved.labels, toy_dataset.test.labels)
     assert record["metrics"]["nll"] == evaluate_clean(saved).nll
     assert record["parameters"] == sum(p.numel() for p in model.parameters())
+
+
+def enlarged(split: ImageSet) -> ImageSet:
+    return ImageSet(split.images.repeat_interleave(4, 2).repeat_interleave(4, 3), split.labels)
+
+
+@pytest.mark.parametrize("network", ["small", "timm:test_vit"])  # a ViT has a position embedding for its image size
+def test_a_network_is_loaded_from_its_folder_alone(network: str, tmp_path: Path, toy_dataset: Dataset) -> None:
+    spec = replace(SPEC, model=network, epochs=1)
+    dataset = replace(toy_dataset, train=enlarged(toy_dataset.train), test=enlarged(toy_dataset.test))
+    run_experiment(spec, dataset, tmp_path)
+    model = load_run(str(tmp_path / spec.folder))
+    assert not any(module.training for module in model.modules())
+    images = dataset.test.images / 255
+    with torch.no_grad():
+        logits = model(images)
+    saved = Predictions.load(tmp_path / spec.folder / "predictions-test.npz").logits
+    assert logits.shape == (80, 4)
+    torch.testing.assert_close(saved, logits, rtol=1e-4, atol=1e-4)
+    assert model.train()(images[:2]).shape == (2, 8)
+    assert remove_virtual_classes(model)(images[:2]).shape == (2, 4)
+
+
+@pytest.mark.parametrize("shape", [None, [8, 8], [1, 8, 0], [1, 8, "8"], "1x8x8", [1, 8, True]])
+def test_a_folder_without_the_images_shape(run_folder: Path, shape: object) -> None:
+    stored = json.loads((run_folder / "spec.json").read_text())
+    (run_folder / "spec.json").write_text(json.dumps({**stored, "image_shape": shape}))
+    message = r'spec\.json has no valid image_shape, got .*: add "image_shape": \[C, H, W\] or train again'
+    with pytest.raises(ValueError, match=message):
+        load_run(run_folder)
 
 
 def test_validation_predictions_are_of_the_held_out_images(finished: Path, toy_dataset: Dataset) -> None:

@@ -10,6 +10,7 @@ from vsmooth.data.encoded import Listing
 from vsmooth.data.extras import import_extra
 from vsmooth.data.table import class_names, list_table, pick_columns
 
+_SECONDS = 10.0  # to wait for the Hub's first answer
 SPLITS = {"train": ("train",), "test": ("test", "validation", "valid", "val")}
 
 
@@ -19,6 +20,8 @@ def load_hub(name: str, loading: Loading) -> Dataset:
     Errors: ValueError when the Hub has no such data set, cannot be reached, or the layout differs.
     """
     datasets = import_extra("datasets", f"the Hub data set {name!r}")
+    if not datasets.config.HF_HUB_OFFLINE:
+        _check_reachable(name)
     try:
         loaded = datasets.load_dataset(name)
     except ModuleNotFoundError:
@@ -33,6 +36,23 @@ def load_hub(name: str, loading: Loading) -> Dataset:
     listings = {split: _list_split(part, f"hub:{name}, split {split}") for split, part in splits.items()}
     classes = class_names(_label_names(splits["train"]), *(listing.labels for listing in listings.values()))
     return assemble(name, classes, listings, loading)
+
+
+def _check_reachable(name: str) -> None:
+    """One request that is not repeated; `datasets` tries six times before it gives up."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        HfApi().dataset_info(name, timeout=_SECONDS)
+    except HfHubHTTPError:
+        return  # the Hub answered, if only with a refusal, which loading explains
+    except Exception as error:  # the exceptions of the HTTP client, which differs between versions
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(
+            f"cannot reach the Hugging Face Hub for {name!r} ({reason}); check the network, set HF_HUB_OFFLINE=1 if it "
+            "was downloaded before, or give a folder of parquet or image files instead"
+        ) from error
 
 
 def _pick_split(loaded: Any, split: str, name: str) -> Any:

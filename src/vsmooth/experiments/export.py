@@ -27,7 +27,7 @@ def export_calibrated(folder: Path, dataset: Dataset, temperature: float) -> Pat
     it. The run's own weights stay as they are. ValueError for a temperature that is not positive and finite.
     """
     spec = read_spec(folder)
-    model = load_run(folder, dataset)
+    model = load_run(folder)
     plain = remove_virtual_classes(model) if virtual_heads(model) else model
     channels, height, width = dataset.image_shape
     network = {

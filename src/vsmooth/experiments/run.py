@@ -12,7 +12,7 @@ from torch import nn
 from vsmooth.data import Dataset
 from vsmooth.digests import DamagedFileError
 from vsmooth.evaluate import CleanMetrics, evaluate_clean
-from vsmooth.experiments.build import build_network, build_trainer, place, training_splits
+from vsmooth.experiments.build import build_trainer, network_for, place, training_splits
 from vsmooth.experiments.results import (
     check_same_metrics,
     evaluate_split,
@@ -150,17 +150,32 @@ def finished_record(folder: Path) -> RunRecord:
     return read_record(folder)
 
 
-def load_run(folder: Path, dataset: Dataset) -> nn.Module:
-    """The trained network of a finished run, in train mode as it was built.
+def load_run(folder: str | Path) -> nn.Module:
+    """The trained network of a finished run, in eval mode on the CPU: images (N, C, H, W) in [0, 1] to logits (N, K).
+
+    The folder alone is enough: classes, image size and normalisation are in its records and weights. A network that
+    was trained with virtual classes still has them: :func:`vsmooth.all_logits` shows their logits,
+    :func:`vsmooth.remove_virtual_classes` removes them.
 
     Raises:
         ValueError: not a run folder, not finished, or the weights are not those of the record.
         CheckpointError: the weights are missing, or do not fit the network of the spec.
     """
-    spec, weights = read_spec(folder), intact_weights(folder, finished_record(folder))
-    model = build_network(spec, dataset)
+    folder = Path(folder)
+    spec, record = read_spec(folder), finished_record(folder)
+    weights = intact_weights(folder, record)
+    model = network_for(spec, record.num_classes, trained_image_shape(folder))
     load_weights(model, read_weights(weights), weights)
-    return model
+    return model.eval()
+
+
+def trained_image_shape(folder: Path) -> tuple[int, int, int]:
+    """(C, H, W) of the images that a run was trained on; ValueError where its folder does not record it."""
+    file = folder / SPEC_FILE
+    shape = read_json(file).get("image_shape")
+    if not (isinstance(shape, list) and len(shape) == 3 and all(type(size) is int and size > 0 for size in shape)):
+        raise ValueError(f'{file} has no valid image_shape, got {shape!r}: add "image_shape": [C, H, W] or train again')
+    return shape[0], shape[1], shape[2]
 
 
 def evaluate_run(folder: Path, dataset: Dataset) -> CleanMetrics:
@@ -174,7 +189,7 @@ def evaluate_run(folder: Path, dataset: Dataset) -> CleanMetrics:
     spec, record = read_spec(folder), finished_record(folder)
     dataset_fits(folder, spec, dataset)
     accelerator = make_accelerator(spec.precision)
-    model = place(load_run(folder, dataset), accelerator.device)
+    model = place(load_run(folder), accelerator.device)
     predictions = {"test": evaluate_split(model, dataset.test, accelerator)}
     metrics = evaluate_clean(predictions["test"])
     check_same_metrics(record, finite_metrics(metrics), folder)
@@ -212,6 +227,7 @@ def _claim_folder(folder: Path, spec: RunSpec, dataset: Dataset) -> None:
     if (folder / SPEC_FILE).is_file():
         return
     try:
-        write_json(folder / SPEC_FILE, {"spec": spec.to_json(), "data_fingerprint": dataset.fingerprint})
+        data = {"data_fingerprint": dataset.fingerprint, "image_shape": dataset.image_shape}
+        write_json(folder / SPEC_FILE, {"spec": spec.to_json(), **data})
     except OSError as error:
         raise ValueError(f"cannot write to the output folder {folder}: {error.strerror or error}") from error

@@ -43,7 +43,7 @@ def gather_runs(paths: Sequence[Path]) -> Comparison:
 def open_run(folder: Path, dataset: Dataset) -> nn.Module:
     """The network of a run, on the device; ValueError if `dataset` is not the run's own."""
     dataset_fits(folder, read_spec(folder), dataset)
-    return place(load_run(folder, dataset), torch.device(PartialState().device))
+    return place(load_run(folder), torch.device(PartialState().device))
 
 
 def _runs_in(path: Path) -> list[Path]:

@@ -13,24 +13,22 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from vsmooth.data import Dataset, ImageSet, Split, known_set
+from vsmooth.data import Dataset, ImageSet, Split
 from vsmooth.evaluate import Predictions
-from vsmooth.experiments.build import network_for, place, training_splits
+from vsmooth.experiments.build import place, training_splits
 from vsmooth.experiments.results import evaluate_split
-from vsmooth.experiments.run import SPEC_FILE, finished_record, read_spec
+from vsmooth.experiments.run import SPEC_FILE, finished_record, load_run, read_spec, trained_image_shape
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.experiments.teaching.lesson import TeacherSource
 from vsmooth.head import virtual_heads
 from vsmooth.methods import NetworkTeacher, SavedTeacher, TaughtLogits, Teacher
 from vsmooth.models import Normalise, NormalisedModel, Resized
-from vsmooth.records.json_files import read_json
 from vsmooth.records.npz_files import read_arrays
-from vsmooth.records.run import WEIGHTS_FILE, intact_weights
+from vsmooth.records.run import WEIGHTS_FILE
 from vsmooth.records.teacher import TeacherRecord
-from vsmooth.train import Precision, load_weights, read_weights
+from vsmooth.train import Precision
 
 TIMM = "timm:"
-_MEAN = "normalise.mean"  # of each channel, in a run's weights
 _COLOURS = {1: "grey", 3: "colour"}
 _KINDS = f"a run folder, {TIMM}NAME (pretrained), or an npz file with `logits` and `labels` of the train split"
 
@@ -141,27 +139,12 @@ def _numbered(split: Split) -> ImageSet:
 def _open_run(folder: Path, dataset: Dataset) -> TeacherSource:
     spec, run = read_spec(folder), finished_record(folder)
     _check_classes(str(folder), run.num_classes, dataset)
-    weights = intact_weights(folder, run)
-    tensors = read_weights(weights)
-    size = _trained_size(folder, spec, dataset)
-    channels = tensors[_MEAN].numel() if _MEAN in tensors else dataset.image_shape[0]
-    _check_channels(f"{folder}, trained on {spec.data},", (channels, *size), dataset)
-    network = network_for(spec, dataset.num_classes, (channels, *size))
-    load_weights(network, tensors, weights)
+    shape = trained_image_shape(folder)
+    _check_channels(f"{folder}, trained on {spec.data},", shape, dataset)
+    network = load_run(folder)
     fingerprint = f"{spec.key}-{run.digests[WEIGHTS_FILE][:16]}"
     record = TeacherRecord(run.name, str(folder), fingerprint, run.label, run.alpha, run.model)
-    return NetworkSource(record, Resized(network, size), spec.precision)
-
-
-def _trained_size(folder: Path, spec: RunSpec, dataset: Dataset) -> tuple[int, int]:
-    """(H, W) that a run saw; where nothing tells, that of the student's images."""
-    known = known_set(spec.data)
-    _, height, width = dataset.image_shape
-    if spec.image_size is not None:
-        height = width = spec.image_size
-    elif known is not None and read_json(folder / SPEC_FILE).get("data_fingerprint") != dataset.fingerprint:
-        _, height, width = known.image_shape
-    return height, width
+    return NetworkSource(record, Resized(network, shape[1:]), spec.precision)
 
 
 def _open_timm(origin: str, dataset: Dataset) -> TeacherSource:
