@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -249,6 +250,7 @@ def test_the_dtype_is_kept_and_can_be_changed(
         assert {p.dtype for p in remove_virtual_classes(model).parameters()} == {dtype}
 
 
+@pytest.mark.filterwarnings("ignore:.*will not be trained")
 @pytest.mark.parametrize("frozen", [["weight"], ["bias"], ["weight", "bias"], []])
 def test_frozen_parameters_stay_frozen_there_and_back(frozen: list[str]) -> None:
     model = with_linear()
@@ -258,6 +260,56 @@ def test_frozen_parameters_stay_frozen_there_and_back(frozen: list[str]) -> None
         change(model)
         assert [n for n, p in model[-1].named_parameters() if not p.requires_grad] == frozen
         assert all(isinstance(p, nn.Parameter) and p.is_leaf for p in model[-1].parameters())
+
+
+@pytest.mark.parametrize("frozen", [["weight"], ["bias"], ["weight", "bias"]])
+def test_a_frozen_classifier_is_warned_about_and_can_be_thawed(frozen: list[str], images: Tensor) -> None:
+    model = with_linear()
+    for name in frozen:
+        model[-1].get_parameter(name).requires_grad_(False)
+    message = f"the {' and '.join(frozen)} of the classifier '6' will not be trained, .* random values; call requires_"
+    with pytest.warns(UserWarning, match=message) as caught:
+        add_virtual_classes(model, V)
+    assert caught[0].filename == __file__
+    model[-1].requires_grad_(True)  # the remedy
+    before = copy.deepcopy(the_head(model))
+    train_a_step(model, images)
+    assert (the_head(model).weight != before.weight).any(1).all()
+
+
+@every_model
+def test_a_model_that_can_be_trained_is_not_warned_about(build: Callable[[], nn.Module]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        add_virtual_classes(build(), V)
+
+
+def test_a_state_dict_with_another_number_of_rows_names_the_remedy() -> None:
+    plain, wide = with_linear(), add_virtual_classes(with_linear(), V)
+    with pytest.raises(RuntimeError, match=r"6\.weight has 10 rows, .* before add_virtual_classes\(model\)"):
+        wide.load_state_dict(plain.state_dict())
+    other = add_virtual_classes(with_linear(), 3)
+    remedy = r"6\.weight has 13 rows, but this head has 10 real and 7 virtual ones: .*add_virtual_classes\(model, 3\)"
+    with pytest.raises(RuntimeError, match=remedy):
+        wide.load_state_dict(other.state_dict())
+    narrow = {"6.weight": torch.zeros(4, D)}
+    with pytest.raises(RuntimeError, match=r"6\.weight has 4 rows, .* of a model with fewer classes"):
+        wide.load_state_dict(narrow, strict=False)
+    # The remedies.
+    add_virtual_classes(remove_virtual_classes(wide), 3).load_state_dict(other.state_dict())
+    remove_virtual_classes(wide).load_state_dict(plain.state_dict())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+@every_model
+def test_a_scripted_model_follows_its_mode(build: Callable[[], nn.Module], images: Tensor) -> None:
+    model = add_virtual_classes(build(), V)
+    scripted = torch.jit.script(model)
+    assert scripted.train()(images).shape == (4, K + V)
+    assert torch.equal(scripted.eval()(images), model.eval()(images))
+    for change in (remove_virtual_classes, lambda m: all_logits(m).__enter__()):
+        with pytest.raises(ValueError, match=r"torch\.jit has compiled the model: use all_logits or remove_virtual_cl"):
+            change(scripted)
 
 
 def test_fine_tuning_starts_from_the_pretrained_model_and_keeps_what_is_frozen(images: Tensor) -> None:

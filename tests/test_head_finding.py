@@ -181,6 +181,47 @@ def test_a_classifier_that_computes_something_else_is_told() -> None:
         add_virtual_classes(Network(fc=Cosines(D, K)), V)
 
 
+class LowRank(nn.Linear):
+    """LoRA as many write it: `up` starts at zero, so at first it computes what a plain layer computes."""
+
+    def __init__(self, features: int, out: int) -> None:
+        super().__init__(features, out)
+        self.down, self.up = nn.Parameter(torch.randn(2, features)), nn.Parameter(torch.zeros(out, 2))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input) + input @ self.down.T @ self.up.T
+
+
+def counting() -> nn.Linear:
+    layer = linear()
+    layer.register_buffer("calls", torch.zeros(()))
+    return layer
+
+
+def with_child() -> nn.Conv2d:
+    layer = nn.Conv2d(D, K, 1)
+    layer.adapter = nn.Identity()
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("layer", "kind", "extra", "remedy"),
+    [
+        (LowRank(D, K), "LowRank", "down, up", "put a plain Linear in its place"),
+        (counting(), "Linear", "calls", "put a plain Linear in its place"),
+        (with_child(), "Conv2d", "adapter", "put a plain Conv2d in its place"),
+    ],
+)
+def test_what_a_classifier_has_besides_weight_and_bias_is_not_dropped(
+    layer: nn.Module, kind: str, extra: str, remedy: str
+) -> None:
+    model = Network(fc=layer)
+    message = rf"'fc' \({kind}\) has {extra} besides weight and bias, which would be lost: merge them .* {remedy}"
+    with pytest.raises(ValueError, match=message):
+        add_virtual_classes(model, V)
+    assert model.fc is layer
+
+
 @pytest.mark.parametrize("num_virtual", [0, -1, True, 2.0, "3"])
 def test_a_number_of_virtual_classes_below_one_or_not_whole_is_told(num_virtual: int) -> None:
     with pytest.raises(ValueError, match=r"num_virtual must be a whole number of at least 1 .*, got"):

@@ -200,7 +200,9 @@ def test_fewer_than_two_classes_are_refused(num_classes: int) -> None:
     [
         (OneHot(), 6, "logits have 6 classes, but one-hot labels .* need exactly 3; .* wants VirtualSmoothing"),
         (LabelSmoothing(0.3), 2, "logits have 2 classes, but label-smoothing labels .* need exactly 3"),
-        (VirtualSmoothing(0.3), 3, r"needs more than 3, 6 for V = K; widen the model with add_virtual_classes"),
+        (VirtualSmoothing(0.3), 2, r"needs more than 3, 6 for V = K; widen the model with add_virtual_classes"),
+        (VirtualSmoothing(0.3), 3, r"the 3 real ones; in eval mode use torch.nn.functional.cross_entropy as "),
+        (VirtualSmoothing(0.3, 2), 3, r"the 3 real ones; .* without virtual classes wants add_virtual_classes"),
         (VirtualSmoothing(0.3, 2), 6, r"needs exactly 5; .* all_logits\(model\)"),
         (VirtualSmoothing(0.3, distribution=(0.5, 0.5)), 4, "needs exactly 5"),
     ],

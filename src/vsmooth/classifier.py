@@ -21,7 +21,8 @@ def find_classifier(model: nn.Module, head: str | nn.Module | None = None) -> tu
 
     Raises:
         ValueError: none, or more than one that could be it (listed); ``head`` is no such layer; one that cannot be
-            replaced: shared or tied weights, parametrizations, hooks, fewer than two outputs.
+            replaced: shared or tied weights, parametrizations, hooks, more parameters than weight and bias (adapters),
+            fewer than two outputs.
     """
     name, plain = _find(model, head)
     _check_replaceable(model, name, plain)
@@ -134,3 +135,10 @@ def _check_replaceable(model: nn.Module, name: str, plain: nn.Linear | nn.Conv2d
         raise ValueError(f"the classifier's weight is shared by {shared}; untie it first")
     if parametrize.is_parametrized(plain) or plain._forward_hooks or plain._forward_pre_hooks:
         raise ValueError(f"the classifier {name!r} has a parametrization or hooks that would be lost; remove them")
+    own = {n for n, _ in (*plain.named_parameters(), *plain.named_buffers(), *plain.named_children())}
+    if extra := sorted(own - {"weight", "bias"}):
+        raise ValueError(
+            f"the classifier {name!r} ({type(plain).__name__}) has {', '.join(extra)} besides weight and bias, which "
+            "would be lost: merge them into its weight (an adapter's merge method) and put a plain "
+            f"{'Linear' if isinstance(plain, nn.Linear) else 'Conv2d'} in its place"
+        )

@@ -1,10 +1,11 @@
 """The head: K real classes and V virtual ones in training, K in inference."""
 
-from __future__ import annotations
+# torch.jit.script reads the annotations of the heads as types, so they are not postponed in this file.
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -25,12 +26,33 @@ class VirtualHead:
     training: bool
     num_classes: int
     num_virtual: int
-    keep_virtual: bool = False
+    keep_virtual: bool
 
     def _used(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
         if self.training or self.keep_virtual:
             return weight, bias
         return weight[: self.num_classes], None if bias is None else bias[: self.num_classes]
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: Any, strict: bool,
+        missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str],
+    ) -> None:  # fmt: skip
+        """As torch does, with a remedy where the weights have another number of virtual classes."""
+        super()._load_from_state_dict(  # type: ignore[misc]
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+        weight = state_dict.get(f"{prefix}weight")
+        if isinstance(weight, Tensor) and weight.ndim and len(weight) != self.num_classes + self.num_virtual:
+            error_msgs.append(self._explain_rows(f"{prefix}weight", len(weight)))
+
+    def _explain_rows(self, name: str, rows: int) -> str:
+        here = f"{name} has {rows} rows, but this head has {self.num_classes} real and {self.num_virtual} virtual ones"
+        if rows == self.num_classes:
+            return f"{here}: load weights without virtual classes before add_virtual_classes(model)"
+        if rows > self.num_classes:
+            fits = rows - self.num_classes
+            return f"{here}: remove_virtual_classes(model), then add_virtual_classes(model, {fits}), then load"
+        return f"{here}: the weights are of a model with fewer classes"
 
     def extra_repr(self) -> str:
         return f"num_classes={self.num_classes}, num_virtual={self.num_virtual}"
@@ -88,7 +110,11 @@ def add_virtual_classes(
 
     Raises:
         ValueError: V < 1; no classifier, or more than one that could be it (the message lists them); the model has
-            virtual classes already.
+            virtual classes already; a classifier that a plain layer cannot replace: it computes something else, has
+            parameters or buffers besides weight and bias (LoRA), shares its weight, has hooks.
+
+    Warns:
+        UserWarning: the classifier is frozen, so its virtual rows stay at their random initial values.
     """
     whole = isinstance(num_virtual, int) and not isinstance(num_virtual, bool)
     if num_virtual is not None and (not whole or num_virtual < 1):
@@ -98,6 +124,7 @@ def add_virtual_classes(
     name, plain = find_classifier(model, head)
     if type(plain) not in (nn.Linear, nn.Conv2d):
         _check_same_map(plain)
+    _warn_if_frozen(name, plain)
     count = num_virtual or plain.weight.shape[0]
     wide = VirtualLinear(plain, count) if isinstance(plain, nn.Linear) else VirtualConv2d(plain, count)
     return _replace(model, name, wide)
@@ -138,6 +165,8 @@ def virtual_heads(model: nn.Module) -> list[tuple[str, VirtualLinear | VirtualCo
 
 def _only_head(model: nn.Module) -> tuple[str, VirtualLinear | VirtualConv2d]:
     found = virtual_heads(model)
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ValueError("torch.jit has compiled the model: use all_logits or remove_virtual_classes before that")
     if not found:
         raise ValueError(f"{type(model).__name__} has no virtual classes; add them with add_virtual_classes(model)")
     if len(found) > 1:
@@ -148,7 +177,7 @@ def _only_head(model: nn.Module) -> tuple[str, VirtualLinear | VirtualConv2d]:
 
 @torch.no_grad()
 def _copy_real_rows(wide: VirtualLinear | VirtualConv2d, plain: nn.Linear | nn.Conv2d, num_virtual: int) -> None:
-    wide.num_classes, wide.num_virtual = plain.weight.shape[0], num_virtual
+    wide.num_classes, wide.num_virtual, wide.keep_virtual = plain.weight.shape[0], num_virtual, False
     wide.to(plain.weight.device, plain.weight.dtype)
     wide.weight[: wide.num_classes] = plain.weight
     wide.weight.requires_grad_(plain.weight.requires_grad)
@@ -156,6 +185,16 @@ def _copy_real_rows(wide: VirtualLinear | VirtualConv2d, plain: nn.Linear | nn.C
         wide.bias[: wide.num_classes] = plain.bias
         wide.bias.requires_grad_(plain.bias.requires_grad)
     wide.train(plain.training)
+
+
+def _warn_if_frozen(name: str, plain: nn.Linear | nn.Conv2d) -> None:
+    frozen = [own for own, parameter in plain.named_parameters() if not parameter.requires_grad]
+    if frozen:
+        warnings.warn(
+            f"the {' and '.join(frozen)} of the classifier {name!r} will not be trained, so the virtual rows would "
+            "stay at random values; call requires_grad_(True) on the classifier",
+            stacklevel=3,
+        )
 
 
 @torch.no_grad()

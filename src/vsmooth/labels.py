@@ -27,11 +27,30 @@ def check_probabilities(targets: Tensor, num_classes: int, class_dim: int = 1) -
     sums = torch.cat([part.sum(class_dim, dtype=dtype) for part in targets.detach().split(256)])
     worst = (sums - 1).abs().max() if sums.numel() else sums.new_zeros(())
     if not worst <= tolerance:  # also true for NaN
+        if _is_multi_hot(targets, class_dim):
+            raise ValueError(
+                "targets have rows with several ones: multi-label targets are not supported; give one class or one "
+                "distribution for each sample"
+            )
         raise ValueError(
             f"probability targets must sum to 1 over the classes; a row is off by {worst.item():.4g}: normalise them"
         )
     if targets.numel() and targets.detach().amin() < 0:
         raise ValueError(f"probability targets must not be negative, got {targets.min().item():.4g}")
+
+
+def _is_multi_hot(targets: Tensor, class_dim: int) -> bool:
+    ones = targets.detach() == 1
+    return bool((ones | (targets == 0)).all() and (ones.sum(class_dim) > 1).any())
+
+
+def check_not_one_hot(targets: Tensor, num_classes: int) -> None:
+    """Raise ``ValueError`` for integers or booleans (N, K, ...), which are one-hot labels and not class indices."""
+    if not targets.is_floating_point() and targets.ndim > 1 and targets.shape[1] == num_classes:
+        raise ValueError(
+            f"targets of {targets.dtype} and shape {tuple(targets.shape)} look like one-hot labels: use floating "
+            "point, targets.float(), or class indices, targets.argmax(1)"
+        )
 
 
 def check_index_targets(targets: Tensor, num_classes: int, ignore_index: int | None = None) -> None:
@@ -119,6 +138,7 @@ def _as_probabilities(targets: Tensor, num_classes: int) -> Tensor:
             )
         check_probabilities(targets, num_classes)
         return targets
+    check_not_one_hot(targets, num_classes)
     if targets.ndim != 1 or targets.dtype == torch.bool:
         raise ValueError(f"index targets must be integers of shape (N,), got {targets.dtype} {tuple(targets.shape)}")
     indices = targets.long()
@@ -213,7 +233,13 @@ class VirtualSmoothing(LabelScheme):
 
     def smoothing_slice(self, num_classes: int, width: int) -> slice:
         fixed = self._fixed_virtual()
-        if (width != num_classes + fixed) if fixed else (width <= num_classes):
+        if width == num_classes:
+            raise ValueError(
+                f"logits have {width} classes, but virtual smoothing needs more than the {num_classes} real ones; in "
+                "eval mode use torch.nn.functional.cross_entropy as validation loss, or all_logits(model) for all "
+                "logits; a model without virtual classes wants add_virtual_classes(model)"
+            )
+        if (width != num_classes + fixed) if fixed else (width < num_classes):
             loose = f"more than {num_classes}, {2 * num_classes} for V = K"
             fits = f"exactly {num_classes + fixed}" if fixed else loose
             raise ValueError(

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vsmooth import (
@@ -56,10 +57,11 @@ def test_the_default_ignore_index_is_out_of_range_if_another_is_chosen(num_class
     [
         (OneHot(), V, "one-hot labels with num_classes={k} need exactly {k}; .* wants VirtualSmoothing"),
         (LabelSmoothing(0.1), -1, "label-smoothing labels with num_classes={k} need exactly {k}"),
-        (VirtualSmoothing(0.3), 0, "needs more than {k}, {two_k} for V = K; widen .* all_logits"),
-        (VirtualSmoothing(0.3), -1, "needs more than {k}, {two_k} for V = K"),
+        (VirtualSmoothing(0.3), 0, "the {k} real ones; in eval mode use torch.nn.functional.cross_entropy"),
+        (VirtualSmoothing(0.3), -1, "needs more than {k}, {two_k} for V = K; widen .* all_logits"),
         (VirtualSmoothing(0.3, V), V + 1, "num_virtual=3 needs exactly {k_plus_v}"),
-        (VirtualSmoothing(0.3, V), 0, "num_virtual=3 needs exactly {k_plus_v}; .* all_logits"),
+        (VirtualSmoothing(0.3, V), -1, "num_virtual=3 needs exactly {k_plus_v}; .* all_logits"),
+        (VirtualSmoothing(0.3, V), 0, r"the {k} real ones; .* or all_logits\(model\) for all logits; a model without"),
         (VirtualSmoothing(0.3, distribution=(0.5, 0.25, 0.25)), 1, "needs exactly {k_plus_v}"),
     ],
 )
@@ -75,6 +77,8 @@ def test_a_width_that_does_not_fit_names_the_widths_that_would(
 
 INDEX = torch.zeros(ROWS, dtype=torch.long)
 SOFT = torch.full((ROWS, 4), 0.25)
+HARD = torch.eye(4)[[0, 1, 2, 3, 0, 1]]
+ONE_HOT = r"shape \(6, 4\) look like one-hot labels: use floating point, targets\.float\(\), or .* targets\.argmax\(1\)"
 WRONG_TARGETS = [
     (INDEX.float(), r"class indices must be integers, got torch\.float32: use targets\.long\(\)"),
     (INDEX.bool(), r"integer indices or floating-point probabilities, got torch\.bool"),
@@ -85,6 +89,10 @@ WRONG_TARGETS = [
     (SOFT[:-1], r"targets have shape \(5, 4\), but .* need \(6, 4\)"),
     (SOFT[:, :-1], r"targets have shape \(6, 3\), but .* need \(6, 4\)"),
     (torch.full((ROWS, 4 + V), 1 / 7), r"targets have shape \(6, 7\), but .* need \(6, 4\)"),
+    (HARD.long(), rf"targets of torch\.int64 and {ONE_HOT}"),
+    (HARD.bool(), rf"targets of torch\.bool and {ONE_HOT}"),
+    (HARD + HARD.flip(0), r"rows with several ones: multi-label targets are not supported; give one class or one dist"),
+    (HARD * 0, r"probability targets must sum to 1 .* off by 1: normalise them"),
     (SOFT * 1.1, r"probability targets must sum to 1 .* off by 0\.1: normalise them"),
     (SOFT.bfloat16() * 1.5, r"probability targets must sum to 1 .* off by 0\.5"),
     (SOFT * float("nan"), r"probability targets must sum to 1 .* off by nan"),
@@ -113,6 +121,30 @@ def test_wrong_targets_are_told(targets: Tensor, message: str, weighted: bool) -
 def test_wrong_targets_of_images_are_told(targets: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         loss_of(torch.randn(2, 7, 5, 3), targets, 4)
+
+
+SEQUENCE = r"logits of shape \(2, 5, 7\) have their classes in the last dimension; .*: use logits\.movedim\(-1, 1\)"
+
+
+@pytest.mark.parametrize("kind", ["index", "probability"])
+def test_classes_in_the_last_dimension_are_told_and_the_remedy_works(kind: str) -> None:
+    logits, targets = torch.randn(2, 5, 7), torch.randint(4, (2, 5))
+    expected = loss_of(logits.flatten(0, 1), targets.flatten(), 4)
+    if kind == "probability":
+        targets = torch.eye(4)[targets]
+    with pytest.raises(ValueError, match=SEQUENCE + (r", and targets\.movedim" if kind == "probability" else "$")):
+        loss_of(logits, targets, 4)
+    moved = targets.movedim(-1, 1) if kind == "probability" else targets
+    torch.testing.assert_close(loss_of(logits.movedim(-1, 1), moved, 4), expected)
+
+
+@pytest.mark.parametrize("num_classes", NUM_CLASSES)
+def test_the_remedies_for_one_hot_labels_and_real_logits_work(num_classes: int) -> None:
+    logits, labels = torch.randn(ROWS, num_classes + V), torch.randint(num_classes, (ROWS,))
+    one_hot = F.one_hot(labels, num_classes)
+    expected = loss_of(logits, labels, num_classes)
+    torch.testing.assert_close(loss_of(logits, one_hot.float(), num_classes), expected)
+    torch.testing.assert_close(loss_of(logits, one_hot.argmax(1), num_classes), expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.bool], ids=str)

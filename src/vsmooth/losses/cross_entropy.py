@@ -19,6 +19,7 @@ from vsmooth.labels import (
     LabelScheme,
     VirtualSmoothing,
     check_index_targets,
+    check_not_one_hot,
     check_num_classes,
     check_probabilities,
 )
@@ -189,6 +190,9 @@ def _check_shapes(logits: Tensor, targets: Tensor, num_classes: int) -> None:
     if not logits.is_floating_point():
         raise ValueError(f"logits must be floating point, got {logits.dtype}")
     places = (logits.shape[0], *logits.shape[2:])
+    _check_class_dimension(logits, targets, num_classes)
+    if targets.shape != places:
+        check_not_one_hot(targets, num_classes)
     if targets.is_floating_point():
         wanted: tuple[int, ...] = (logits.shape[0], num_classes, *logits.shape[2:])
         if targets.shape == places:
@@ -202,6 +206,20 @@ def _check_shapes(logits: Tensor, targets: Tensor, num_classes: int) -> None:
             f"targets have shape {tuple(targets.shape)}, but logits {tuple(logits.shape)} with num_classes="
             f"{num_classes} need {wanted}"
         )
+
+
+def _check_class_dimension(logits: Tensor, targets: Tensor, num_classes: int) -> None:
+    """Refuse logits (N, d1, ..., C) with targets (N, d1, ...) or (N, d1, ..., K): the layout of sequence models."""
+    places = logits.shape[:-1]
+    by_index = targets.shape == places and not targets.is_floating_point()
+    last = by_index or targets.shape == (*places, num_classes)
+    if logits.ndim < 3 or not last or logits.shape[1] == logits.shape[-1]:
+        return
+    both = "" if by_index else ", and targets.movedim(-1, 1)"
+    raise ValueError(
+        f"logits of shape {tuple(logits.shape)} have their classes in the last dimension; as for torch's cross entropy "
+        f"they must be in dimension 1: use logits.movedim(-1, 1){both}"
+    )
 
 
 def _rows(tensor: Tensor) -> Tensor:
