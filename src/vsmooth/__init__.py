@@ -10,13 +10,17 @@ from vsmooth.losses import (
     smoothed_cross_entropy,
     virtual_smoothing_loss,
 )
+from vsmooth.shares import NoisyUniform, RandomIntegers, RedrawnShares
 
 __version__ = version("vsmooth")
 
 __all__ = [
     "LabelScheme",
     "LabelSmoothing",
+    "NoisyUniform",
     "OneHot",
+    "RandomIntegers",
+    "RedrawnShares",
     "SmoothedCrossEntropy",
     "VirtualSmoothing",
     "VirtualSmoothingLoss",

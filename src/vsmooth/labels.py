@@ -11,6 +11,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from vsmooth.shares import RedrawnShares
+
 _SUM_TOLERANCE = 1e-3
 _SUM_TOLERANCE_HALF = 2e-2
 
@@ -96,9 +98,16 @@ class LabelScheme(ABC):
     def width(self, num_classes: int) -> int:
         """Number of outputs C that a model trained with this scheme has."""
 
-    def smoothing_weights(self, size: int) -> tuple[float, ...] | None:
-        """How alpha is spread over the ``size`` classes of S; ``None`` means uniformly."""
+    def smoothing_weights(self, size: int) -> tuple[float, ...] | RedrawnShares | None:
+        """How alpha is shared among the ``size`` classes of S: fixed or redrawn shares; ``None``: equal ones."""
         return None
+
+    def smoothing_shares(self, samples: int, size: int, dtype: torch.dtype, device: torch.device) -> Tensor | None:
+        """:meth:`smoothing_weights` as a tensor: (|S|,) if fixed, (N, |S|) if redrawn, ``None`` if uniform."""
+        weights = self.smoothing_weights(size)
+        if isinstance(weights, RedrawnShares):
+            return weights.draw(samples, size, dtype, device)
+        return None if weights is None else torch.tensor(weights, dtype=dtype, device=device)
 
     def encode(self, targets: Tensor, num_classes: int) -> Tensor:
         """Soft targets ``(1 - alpha) * y + alpha * u_S``.
@@ -123,8 +132,8 @@ class LabelScheme(ABC):
         members = self.smoothing_slice(num_classes, encoded.shape[1])
         size = members.stop - members.start
         if size:
-            weights = self.smoothing_weights(size)
-            encoded[:, members] += self.alpha * (1 / size if weights is None else encoded.new_tensor(weights))
+            shares = self.smoothing_shares(len(y), size, encoded.dtype, encoded.device)
+            encoded[:, members] += self.alpha * (1 / size if shares is None else shares)
         return encoded
 
 
@@ -196,15 +205,17 @@ class VirtualSmoothing(LabelScheme):
     Args:
         alpha: total confidence of the virtual classes, in [0, 1], both ends allowed.
         num_virtual: V. ``None`` means V = K when encoding; a loss then takes V from the width of the logits.
-        distribution: V non-negative numbers that sum to 1, the share of each virtual class (the paper's
-            ablation); ``None`` is uniform, alpha / V each.
+        distribution: how alpha is shared among the virtual classes. ``None``: uniform, alpha / V each, as in the paper.
+            V non-negative numbers that sum to 1: a fixed distribution, the same for all samples.
+            ``NoisyUniform(0.005)`` or ``RandomIntegers()``: redrawn for each sample and step, as in the authors' code
+            for the ablation of the paper.
 
     Limits: ``alpha = 0`` is cross entropy over K + V logits with hard labels.
     Source: "Training Deep Neural Networks with Virtual Smoothing Classes", AAAI 2025, Sec. 3.1.
     """
 
     num_virtual: int | None = None
-    distribution: tuple[float, ...] | None = None
+    distribution: tuple[float, ...] | RedrawnShares | None = None
     name: ClassVar[str] = "virtual-smoothing"
     short_name: ClassVar[str] = "VS"
 
@@ -213,9 +224,10 @@ class VirtualSmoothing(LabelScheme):
         virtual = self.num_virtual
         if virtual is not None and (isinstance(virtual, bool) or not isinstance(virtual, int) or virtual < 1):
             raise ValueError(f"num_virtual must be a whole number of at least 1 (or None for V = K), got {virtual!r}")
-        if self.distribution is not None:
-            object.__setattr__(self, "distribution", tuple(float(share) for share in self.distribution))
-            self._check_distribution(self.distribution)
+        if self.distribution is not None and not isinstance(self.distribution, RedrawnShares):
+            shares = tuple(float(share) for share in self.distribution)
+            object.__setattr__(self, "distribution", shares)
+            self._check_distribution(shares)
 
     def _check_distribution(self, shares: tuple[float, ...]) -> None:
         if not shares or not all(share >= 0 for share in shares) or not math.isclose(sum(shares), 1, abs_tol=1e-6):
@@ -226,7 +238,7 @@ class VirtualSmoothing(LabelScheme):
             raise ValueError(f"distribution has {len(shares)} numbers for num_virtual={self.num_virtual}")
 
     def _fixed_virtual(self) -> int | None:
-        return self.num_virtual if self.distribution is None else len(self.distribution)
+        return len(self.distribution) if isinstance(self.distribution, tuple) else self.num_virtual
 
     def width(self, num_classes: int) -> int:
         return num_classes + (self._fixed_virtual() or num_classes)
@@ -249,5 +261,5 @@ class VirtualSmoothing(LabelScheme):
             )
         return slice(num_classes, width)
 
-    def smoothing_weights(self, size: int) -> tuple[float, ...] | None:
+    def smoothing_weights(self, size: int) -> tuple[float, ...] | RedrawnShares | None:
         return self.distribution

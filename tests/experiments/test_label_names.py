@@ -86,7 +86,7 @@ def test_text_is_read_back(scheme: LabelScheme, text: str) -> None:
 
 
 def test_distribution_has_no_text() -> None:
-    with pytest.raises(ValueError, match="cannot carry a distribution over the virtual classes"):
+    with pytest.raises(ValueError, match="has no text for a distribution over the virtual classes"):
         label_text(VirtualSmoothing(0.3, distribution=(0.5, 0.5)))
 
 

@@ -28,13 +28,14 @@ class Inputs(NamedTuple):
     target: Tensor  # (N,) int64 indices or (N, K) weighted probabilities
     true_scale: Tensor | None  # (N,)
     rest_scale: Tensor | None  # (N,)
-    shares: Tensor | None  # (|S|,)
+    shares: Tensor | None  # (|S|,), or (N, |S|) where each row has its own
 
     def rows(self, rows: slice) -> Inputs:
         """The same call for some of the rows."""
         true = None if self.true_scale is None else self.true_scale[rows]
         rest = None if self.rest_scale is None else self.rest_scale[rows]
-        return Inputs(self.logits[rows], self.target[rows], true, rest, self.shares)
+        shares = self.shares if self.shares is None or self.shares.ndim == 1 else self.shares[rows]
+        return Inputs(self.logits[rows], self.target[rows], true, rest, shares)
 
 
 def closed_form(
@@ -53,7 +54,7 @@ def closed_form(
         form: the scheme's numbers.
         true_scale: s, (N,), for index targets; ``None`` is 1.
         rest_scale: r, (N,); ``None`` is 1.
-        shares: u, (|S|,); ``None`` is uniform, 1 / |S|.
+        shares: u, (|S|,) or (N, |S|); ``None`` is uniform, 1 / |S|.
     """
     inputs = Inputs(logits, target, true_scale, rest_scale, shares)
     learnable = any(t is not None and t.requires_grad for t in inputs[1:])
@@ -176,5 +177,5 @@ def _mass(block: Inputs, form: ClosedForm) -> Tensor | float:
         true = true * block.true_scale
     if not _has_rest(form):
         return true
-    rest: Tensor | float = form.alpha if block.shares is None else form.alpha * block.shares.sum()
+    rest: Tensor | float = form.alpha if block.shares is None else form.alpha * block.shares.sum(-1)
     return true + (rest if block.rest_scale is None else rest * block.rest_scale)

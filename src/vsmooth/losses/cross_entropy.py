@@ -236,7 +236,7 @@ def _weighted(
 ) -> tuple[Tensor, Tensor | None]:
     """Loss of each row and the divisor of the mean (``None``: the number of rows)."""
     by_index = not targets.is_floating_point()
-    shares = _smoothing_shares(scheme, form, rows)
+    shares = scheme.smoothing_shares(len(rows), form.stop - form.start, wide(rows.dtype), rows.device)
     kept = targets != ignore_index if by_index else None
     safe = targets if kept is None else targets.where(kept, 0)
     if weight is None:
@@ -257,11 +257,6 @@ def _weighted(
     else:
         per_row = closed_form(rows, safe, form, own, shares=shares)
     return per_row.where(kept, 0), own.where(kept, 0).sum()
-
-
-def _smoothing_shares(scheme: LabelScheme, form: ClosedForm, rows: Tensor) -> Tensor | None:
-    shares = scheme.smoothing_weights(form.stop - form.start)
-    return None if shares is None else torch.tensor(shares, dtype=wide(rows.dtype), device=rows.device)
 
 
 def _check_weight(weight: Tensor, num_classes: int, rows: Tensor) -> Tensor:

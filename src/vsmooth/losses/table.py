@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vsmooth.labels import LabelScheme
 from vsmooth.losses.closed_form import is_transformed
+from vsmooth.shares import RedrawnShares
 
 _MOST_CLASSES = 32
 _MOST_LOGITS = 1 << 15
@@ -65,11 +66,14 @@ def _label_table(
         return None
     if reduction not in ("mean", "sum") or 0 <= ignore_index < num_classes:
         return None
-    table = torch.zeros(num_classes, width, dtype=dtype, device="cpu")
-    table.fill_diagonal_(1 - scheme.alpha)
     members = scheme.smoothing_slice(num_classes, width)
     size = members.stop - members.start
+    weights = scheme.smoothing_weights(size)
+    if isinstance(weights, RedrawnShares):  # no two samples have the same label
+        return None
+    table = torch.zeros(num_classes, width, dtype=dtype, device="cpu")
+    table.fill_diagonal_(1 - scheme.alpha)
     if size:
-        shares = scheme.smoothing_weights(size) or (1 / size,) * size
+        shares = weights or (1 / size,) * size
         table[:, members] += scheme.alpha * torch.tensor(shares, dtype=dtype, device="cpu")
     return table / -(rows if reduction == "mean" else 1)

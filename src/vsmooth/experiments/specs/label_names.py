@@ -58,12 +58,15 @@ def label_text(scheme: LabelScheme) -> str:
     """The text that :func:`parse_label` reads back.
 
     Raises:
-        ValueError: virtual classes with a distribution of their own, which the text has no room for.
+        ValueError: virtual classes whose distribution is not uniform (fixed or redrawn), which the text cannot say.
     """
     if isinstance(scheme, OneHot):
         return scheme.name
     if isinstance(scheme, VirtualSmoothing) and scheme.distribution is not None:
-        raise ValueError("an experiment's label cannot carry a distribution over the virtual classes")
+        raise ValueError(
+            "an experiment's label has no text for a distribution over the virtual classes, fixed or redrawn; use "
+            "SmoothedCrossEntropy in your own training loop"
+        )
     short = f"{scheme.alpha:g}"
     text = f"{scheme.short_name.lower()}:{short if float(short) == scheme.alpha else repr(float(scheme.alpha))}"
     count = scheme.num_virtual if isinstance(scheme, VirtualSmoothing) else None
