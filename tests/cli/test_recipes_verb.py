@@ -47,7 +47,7 @@ def test_one_recipe_in_words(capsys: pytest.CaptureFixture[str]) -> None:
         "chosen here 120 epochs, those of the CNNs (the paper gives no number)",
     ):
         assert phrase in text
-    assert main(["recipes", "svhn-resnet18"]) == 0
+    assert main(["recipes", "cifar10-resnet18"]) == 0
     assert "(the authors' code leaves them in [0, 1])" in squeezed(capsys.readouterr().out)  # brackets are no markup
 
 

@@ -10,6 +10,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
 WORDS = {
     NO_AUGMENTATION: "none",
     Augmentation(4, True, "reflect"): "crop and flip",
+    Augmentation(8, True, "reflect"): "crop (pad 8) and flip",
     Augmentation(0, True, resized_crop=(0.08, 1.0)): "resized crop and flip",
     None: "not known",
 }

@@ -152,6 +152,20 @@ def test_svhn_as_the_authors_code_has_it_is_two_options_away() -> None:
         assert "--crop-padding 0 --no-flip" in recipe.origins.reference
 
 
+def test_inputs_and_padding_are_as_the_reference_settings_say() -> None:
+    """CIFAR in [0, 1] and padded by 4; SVHN by .5 / .5 without a crop; Tiny-ImageNet by its statistics, padded by 8."""
+    for recipe in list_recipes()[:8]:
+        data, origins = recipe.spec.data, recipe.origins
+        padding = (recipe.spec.augmentation.crop_padding, recipe.spec.augmentation.padding_mode)
+        assert padding == ((8 if data == "tiny-imagenet" else 4), "reflect")
+        says = {
+            "svhn": (origins.chosen, "the authors' code takes mean .5 and deviation .5"),
+            "tiny-imagenet": (origins.reference, "padding of 8 pixels by reflection; inputs normalised by the means ("),
+        }.get(data, (origins.chosen, "the authors' code leaves them in [0, 1]"))
+        assert says[1] in says[0]
+        assert ("[0, 1]" in origins.chosen) == data.startswith("cifar")
+
+
 def test_what_is_not_known_is_said() -> None:
     for network in ("t2t-vit-14", "t2t-vit-24"):
         assert "120 epochs" in get_recipe(f"imagenet-{network}").origins.chosen

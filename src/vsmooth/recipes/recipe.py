@@ -14,7 +14,7 @@ from vsmooth.labels import LabelScheme, LabelSmoothing, OneHot, VirtualSmoothing
 
 @dataclass(frozen=True)
 class Reported:
-    """Test accuracy in % in the paper, of one training each; LS and VS at the alpha with the highest one."""
+    """Test accuracy in % in the paper, LS and VS at their best alpha; the number of trainings is not said."""
 
     one_hot: float
     label_smoothing: float

@@ -29,16 +29,17 @@ _SGD = Optimization(
 _CNN_ORIGINS = Origins(
     paper="epochs, batch, steps of the learning rate, V = K, alphas; \"similar settings\" to CIFAR otherwise: learning "
     "rate, momentum, weight decay",
-    reference="plain momentum (not Nesterov)",
-    chosen="crop of 8 to 100 % of the area brought to 224 pixels, and flip (usual for ImageNet; the paper says "
-    "\"random crop and random horizontal flip\"); 1 % of train held out to watch the training; precision",
+    reference="the same epochs, batch and steps of the learning rate",
+    chosen="plain momentum (the paper does not name Nesterov); inputs normalised by the usual means and "
+    "deviations of ImageNet; crop of 8 to 100 % of the area brought to 224 pixels, and flip (usual for ImageNet; the "
+    "paper says \"random crop and random horizontal flip\"); 1 % of train held out to watch the training; precision",
 )
 _T2T_ORIGINS = Origins(
     paper="AdamW, learning rate, batch, weight decay, that MixUp and RandAugment are used, V = K, alphas",
     reference="MixUp Beta(.8), RandAugment (2, 9), cosine to 1e-5 without warm-up, drop-path .01",
     chosen="120 epochs, those of the CNNs (the paper gives no number); the cosine falls at every step (at every epoch "
     "in the reference); the performer variant, which the plain name means in T2T-ViT's code; weight decay on all "
-    "parameters; crop, flip, held-out part and precision as for the CNNs",
+    "parameters; normalisation, crop, flip, held-out part and precision as for the CNNs",
 )
 _IMAGENET = KNOWN_SETS["imagenet"]
 
