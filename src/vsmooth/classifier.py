@@ -1,4 +1,4 @@
-"""Finding the layer of a model that makes its logits."""
+"""Finding the layer of a model that computes its logits."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ _CLASSIFIER_NAMES = frozenset(
 
 
 def find_classifier(model: nn.Module, head: str | nn.Module | None = None) -> tuple[str, nn.Linear | nn.Conv2d]:
-    """Name and module of the one layer that makes the logits, or of the one that ``head`` says.
+    """Name and module of the layer that computes the logits: the one that ``head`` names, or the one found.
 
-    Asked in turn: ``model.get_classifier()`` (timm), the conventional names, the only layer, the last of a Sequential.
+    Tried in this order: ``model.get_classifier()`` (timm), the conventional names, the only layer, the last layer of a
+    Sequential.
 
     Raises:
-        ValueError: none, or more than one that could be it (listed); ``head`` is no such layer; one that cannot be
+        ValueError: no candidate, or several (listed); ``head`` is not a candidate; a layer that cannot be
             replaced: shared or tied weights, parametrizations, hooks, more parameters than weight and bias (adapters),
             fewer than two outputs.
     """
@@ -123,7 +124,7 @@ def _shape(layer: nn.Linear | nn.Conv2d) -> str:
 
 
 def _check_replaceable(model: nn.Module, name: str, plain: nn.Linear | nn.Conv2d) -> None:
-    """Refuse what a new layer in one place would silently lose."""
+    """Refuse a layer whose replacement would silently lose something."""
     if isinstance(model, nn.parallel.DistributedDataParallel):
         raise ValueError("DistributedDataParallel would not know the new head: add virtual classes before wrapping")
     if plain.weight.shape[0] < 2:

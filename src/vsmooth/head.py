@@ -103,15 +103,16 @@ def add_virtual_classes(
         model: any module whose classifier is one ``Linear`` or 1x1 ``Conv2d``. If ``model`` is that layer itself, the
             new layer is returned.
         num_virtual: V; ``None`` means V = K.
-        head: the classifier, by module or by name as in ``model.named_modules()``, where it is not found by itself.
+        head: the classifier, as a module or as a name from ``model.named_modules()``; needed only where it cannot be
+            found automatically.
 
     Returns:
         ``model``, changed in place.
 
     Raises:
-        ValueError: V < 1; no classifier, or more than one that could be it (the message lists them); the model has
-            virtual classes already; a classifier that a plain layer cannot replace: it computes something else, has
-            parameters or buffers besides weight and bias (LoRA), shares its weight, has hooks.
+        ValueError: V < 1; no classifier found, or several candidates (the message lists them); the model already has
+            virtual classes; a classifier that a plain layer cannot replace because it computes something else, has
+            parameters or buffers besides weight and bias (LoRA), shares its weight or has hooks.
 
     Warns:
         UserWarning: the classifier is frozen, so its virtual rows stay at their random initial values.
@@ -144,7 +145,7 @@ def remove_virtual_classes(model: Module) -> Module | nn.Linear | nn.Conv2d:
 
 @contextmanager
 def all_logits(model: nn.Module) -> Iterator[nn.Module]:
-    """Within the context ``model`` returns all K + V logits in eval mode too (attacks, analysis, a validation loss).
+    """A context in which ``model`` returns all K + V logits in eval mode too (attacks, analysis, a validation loss).
 
     Raises:
         ValueError: the model has no virtual classes.

@@ -1,4 +1,4 @@
-"""Label schemes: how much confidence each class is asked for."""
+"""Label schemes: the target probability of each class."""
 
 from __future__ import annotations
 
@@ -98,15 +98,20 @@ class LabelScheme(ABC):
     def width(self, num_classes: int) -> int:
         """Number of outputs C that a model trained with this scheme has."""
 
-    def smoothing_weights(self, size: int) -> tuple[float, ...] | RedrawnShares | None:
-        """How alpha is shared among the ``size`` classes of S: fixed or redrawn shares; ``None``: equal ones."""
+    def smoothing_weights(self, size: int) -> tuple[float, ...] | None:
+        """How alpha is shared among the ``size`` classes of S, in the mean over samples; ``None``: equally."""
+        return None
+
+    @property
+    def redrawn(self) -> RedrawnShares | None:
+        """The shares that each sample draws for itself; ``None`` where all samples have :meth:`smoothing_weights`."""
         return None
 
     def smoothing_shares(self, samples: int, size: int, dtype: torch.dtype, device: torch.device) -> Tensor | None:
-        """:meth:`smoothing_weights` as a tensor: (|S|,) if fixed, (N, |S|) if redrawn, ``None`` if uniform."""
+        """What the labels of N = ``samples`` take: (|S|,) if fixed, (N, |S|) if redrawn, ``None`` if uniform."""
+        if self.redrawn is not None:
+            return self.redrawn.draw(samples, size, dtype, device)
         weights = self.smoothing_weights(size)
-        if isinstance(weights, RedrawnShares):
-            return weights.draw(samples, size, dtype, device)
         return None if weights is None else torch.tensor(weights, dtype=dtype, device=device)
 
     def encode(self, targets: Tensor, num_classes: int) -> Tensor:
@@ -261,5 +266,9 @@ class VirtualSmoothing(LabelScheme):
             )
         return slice(num_classes, width)
 
-    def smoothing_weights(self, size: int) -> tuple[float, ...] | RedrawnShares | None:
-        return self.distribution
+    def smoothing_weights(self, size: int) -> tuple[float, ...] | None:
+        return self.distribution if isinstance(self.distribution, tuple) else None
+
+    @property
+    def redrawn(self) -> RedrawnShares | None:
+        return self.distribution if isinstance(self.distribution, RedrawnShares) else None

@@ -209,5 +209,5 @@ def test_other_bad_input() -> None:
 
 @pytest.mark.parametrize("kind", ["kl", "standardised"])
 def test_weights_of_the_decoupled_divergence_are_refused_elsewhere(kind: str) -> None:
-    with pytest.raises(ValueError, match=f"other_weight are of the decoupled divergence, not of '{kind}'"):
+    with pytest.raises(ValueError, match=f"other_weight are only for the decoupled divergence, not '{kind}'"):
         Divergence(kind, target_weight=3.0)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
-"""How far one set of logits is from another: KL divergence, and what knowledge distillation makes of it.
+"""How far one set of logits is from another: KL divergence and its variants for knowledge distillation.
 
-Distillation, robust distillation and TRADES share this code: the first argument is what the second should come to.
+Distillation, robust distillation and TRADES share this code: the first argument is the reference for the second.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def kl_divergence(
     """``KL(p || q) = sum_j p_j (log p_j - log q_j)`` with p = softmax(reference / tau), q = softmax(logits / tau).
 
     Args:
-        reference, logits: (N, C), floating point; half precision is computed in float32. Both may want a gradient.
-        temperature: tau. The factor tau^2 that distillation multiplies with is not in here.
+        reference, logits: (N, C), floating point; half precision is computed in float32. Both may require gradients.
+        temperature: tau. The factor tau^2 of distillation is not included.
         reduction: "none" (N,), "sum", or "mean" over the samples (torch's "batchmean"), in nats.
 
     Raises:
@@ -75,16 +75,16 @@ def decoupled_divergence(
             f"{tuple(targets.shape)}; it has no meaning for mixed labels"
         )
     if logits.shape[1] < 3:
-        raise ValueError("decoupled distillation needs 3 classes or more: of 2 there is but one other class")
+        raise ValueError("decoupled distillation needs 3 classes or more: with 2 there is only one other class")
     p, q = (_decoupled(z, targets.long(), temperature) for z in (reference, logits))
     binary, rest = (kl_divergence(ours, theirs) for ours, theirs in zip(p, q, strict=True))
     return target_weight * binary + other_weight * rest
 
 
 def standardise(logits: Tensor) -> Tensor:
-    """``(z - mean) / std`` of each row (N, C): what is left of logits when only their order and spacing counts.
+    """``(z - mean) / std`` of each row (N, C): the logits without their mean and scale.
 
-    Limits: a constant row gives zeros. A standard deviation below 1e-4 counts as that.
+    Limits: a constant row gives zeros, and so, nearly, does a row with a standard deviation well below 1e-4.
     Source: Sun et al., "Logit Standardization in Knowledge Distillation" (CVPR 2024), Alg. 1, with the standard
     deviation over C as there; their code divides by C - 1, which is a temperature of sqrt((C - 1) / C).
     """
@@ -97,7 +97,7 @@ class Divergence:
 
     D is :func:`kl_divergence` ("kl", Hinton et al. 2015), :func:`decoupled_divergence` ("decoupled"), or KL between
     logits that were standardised first ("standardised"). tau is the paper's for "kl"; the sources of the other two use
-    4 and 2. target_weight and other_weight are for "decoupled" alone.
+    4 and 2. target_weight and other_weight apply only to "decoupled".
     Errors: ValueError for an unknown kind, tau <= 0, a negative weight.
     """
 
@@ -114,10 +114,10 @@ class Divergence:
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.kind != "decoupled" and (self.target_weight, self.other_weight) != (1.0, 8.0):
-            raise ValueError(f"target_weight and other_weight are of the decoupled divergence, not of {self.kind!r}")
+            raise ValueError(f"target_weight and other_weight are only for the decoupled divergence, not {self.kind!r}")
 
     def __call__(self, teacher: Tensor, student: Tensor, targets: Tensor) -> Tensor:
-        """The divergence of logits (N, C); ``targets`` (N,) are read by "decoupled" alone."""
+        """The divergence of logits (N, C); only "decoupled" uses ``targets`` (N,)."""
         if self.kind == "decoupled":
             weights = {"target_weight": self.target_weight, "other_weight": self.other_weight}
             found = decoupled_divergence(teacher, student, targets, temperature=self.tau, **weights)

@@ -1,4 +1,4 @@
-"""How wrong each sample is, for an attacker to maximise: margins between logits, and the DLR loss.
+"""Losses for an attacker to maximise, one value per sample: margins between logits, and the DLR loss.
 
 All take logits (N, C), floating point, half precision computed in float32, and labels (N,) class indices, and give one
 number a sample, (N,). They are positive where the decision is wrong, negative where it is right, 0 where it is a tie.
@@ -18,18 +18,19 @@ _FLOOR = 1e-12
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """``max_{j != y} z_j - z_y``: what the best wrong class is ahead of the true one, in units of the logits.
+    """``max_{j != y} z_j - z_y``: the lead of the best wrong class over the true one, in units of the logits.
 
-    Errors: ValueError for other shapes or kinds, fewer than 2 classes, labels outside 0..C-1 (seen on the CPU alone).
-    Limits: unlike cross entropy its gradient does not vanish where the softmax is sure; a tie has the gradient of one
-    class, so that equal logits cannot cancel. Source: Carlini and Wagner (2017), f_6, without its floor.
+    Errors: ValueError for wrong shapes or dtypes, fewer than 2 classes, labels outside 0..C-1 (on the CPU).
+    Limits: unlike that of cross entropy, its gradient does not vanish where the softmax is near 0 or 1; at a tie it is
+    the gradient of one class, so that equal logits cannot cancel.
+    Source: Carlini and Wagner (2017), f_6, without its floor.
     """
     labels = _check(logits, labels, least=2)
     return _margin(logits.to(wide(logits.dtype)), labels)
 
 
 def targeted_margin(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
-    """``z_t - z_y``: what class t = ``targets`` (N,) is ahead of the true one, in units of the logits.
+    """``z_t - z_y``: the lead of class t = ``targets`` (N,) over the true one, in units of the logits.
 
     Errors: as :func:`margin`. Limits: 0 where the target is the label itself; the largest over t != y is the margin.
     Source: Gowal et al., "An Alternative Surrogate Loss for PGD-based Adversarial Testing" (2019).

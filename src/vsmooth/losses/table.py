@@ -14,7 +14,6 @@ from torch import Tensor
 
 from vsmooth.labels import LabelScheme
 from vsmooth.losses.closed_form import is_transformed
-from vsmooth.shares import RedrawnShares
 
 _MOST_CLASSES = 32
 _MOST_LOGITS = 1 << 15
@@ -61,19 +60,18 @@ def _label_table(
     reduction: str,
 ) -> Tensor | None:
     """(K, C): row k is the label of class k, negative, over N for a mean; ``None`` where another way is faster."""
+    if scheme.redrawn is not None:  # no two samples have the same label
+        return None
     few = num_classes <= _MOST_CLASSES and 0 < rows * width <= _MOST_LOGITS
     if not few or dtype not in (torch.float32, torch.float64):
         return None
     if reduction not in ("mean", "sum") or 0 <= ignore_index < num_classes:
         return None
-    members = scheme.smoothing_slice(num_classes, width)
-    size = members.stop - members.start
-    weights = scheme.smoothing_weights(size)
-    if isinstance(weights, RedrawnShares):  # no two samples have the same label
-        return None
     table = torch.zeros(num_classes, width, dtype=dtype, device="cpu")
     table.fill_diagonal_(1 - scheme.alpha)
+    members = scheme.smoothing_slice(num_classes, width)
+    size = members.stop - members.start
     if size:
-        shares = weights or (1 / size,) * size
+        shares = scheme.smoothing_weights(size) or (1 / size,) * size
         table[:, members] += scheme.alpha * torch.tensor(shares, dtype=dtype, device="cpu")
     return table / -(rows if reduction == "mean" else 1)

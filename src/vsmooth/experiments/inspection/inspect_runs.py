@@ -134,8 +134,9 @@ def _open(
     found = InspectionRecord(len(indices), classes, overlap=overlap, digests=digests)
     if not isinstance(spec.label, VirtualSmoothing):
         return found
+    shares = spec.label.smoothing_weights(len(features.virtual_templates))
     diagnostics = virtual_diagnostics(
-        features.logits, features.real_templates, features.virtual_templates, spec.label.alpha, spec.label.distribution
+        features.logits, features.real_templates, features.virtual_templates, spec.label.alpha, shares
     )
     return replace(found, virtual=diagnostics)
 
