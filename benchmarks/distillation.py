@@ -14,6 +14,7 @@ from benchmarks.cifar import CLASSES, batches, network, random_batch, random_ima
 from benchmarks.timing import Row, medians, timed
 from vsmooth import OneHot
 from vsmooth.data import Augmentation, Batch, ImageSet
+from vsmooth.losses.objective import LabelObjective
 from vsmooth.methods import Distill, Method, NetworkTeacher, Standard, Teacher
 from vsmooth.methods.teacher_cache import CachedTeacher, CacheKey, write_cache
 from vsmooth.train import Optimization, Precision, best_precision, make_accelerator
@@ -28,13 +29,13 @@ def rows() -> Iterator[Row]:
     live = NetworkTeacher(
         network("resnet20", virtual=False), CLASSES, autocast=torch.bfloat16 if precision == "bf16" else None
     )
-    plain, kd = Standard(OneHot(), CLASSES), Distill(live, OneHot(), CLASSES)
+    plain, kd = Standard(LabelObjective(OneHot()), CLASSES), Distill(live, LabelObjective(OneHot()), CLASSES)
     name = f"KD, ResNet-20 to ResNet-8, batch {BATCH}, {precision}"
     step = medians(_steps(plain, kd, live.network, precision), STEP_ROUNDS, repeats=1)
     added = step["live"] - step["plain"]
     yield Row(f"{name}: added", "the teacher's bare forward pass", added / step["bare"], 1.03)
     with tempfile.TemporaryDirectory() as folder:
-        from_cache = Distill(_cached(live, images, precision, Path(folder)), OneHot(), CLASSES)
+        from_cache = Distill(_cached(live, images, precision, Path(folder)), LabelObjective(OneHot()), CLASSES)
         epoch = medians(
             {
                 "plain": lambda: _epoch_seconds(plain, images, precision),

@@ -21,6 +21,7 @@ from benchmarks.cifar import CLASSES, batches, network, random_batch, random_ima
 from benchmarks.timing import timed
 from vsmooth import VirtualSmoothing, virtual_smoothing_loss
 from vsmooth.experiments.environment import describe_environment
+from vsmooth.losses.objective import LabelObjective
 from vsmooth.methods import Standard
 from vsmooth.models import ARCHITECTURES
 from vsmooth.train import Optimization, Precision, make_accelerator
@@ -92,7 +93,7 @@ def measure_speeds(setting: Setting) -> Speeds:
     accelerator = make_accelerator(setting.precision, compile_model=setting.compiled)
     bare_seconds = _bare_round(setting, accelerator)
     training = trainer(
-        Standard(VirtualSmoothing(ALPHA), CLASSES),
+        Standard(LabelObjective(VirtualSmoothing(ALPHA)), CLASSES),
         network(setting.network, accelerator.device),
         batches(random_images(setting.batch * setting.steps), setting.batch, accelerator.device),
         accelerator,
@@ -102,8 +103,8 @@ def measure_speeds(setting: Setting) -> Speeds:
     logs = training.train().history[1:]
     return Speeds(
         median(log.images_per_second for log in logs),
-        median(log.metrics["bare"] for log in logs),
-        median(log.images_per_second / log.metrics["bare"] for log in logs),
+        median(log.validation["bare"] for log in logs),
+        median(log.images_per_second / log.validation["bare"] for log in logs),
     )
 
 

@@ -14,6 +14,7 @@ from benchmarks.cifar import CLASSES, batches, network, random_batch, random_ima
 from benchmarks.timing import Row, medians, timed
 from vsmooth import VirtualSmoothing, virtual_smoothing_loss
 from vsmooth.data import ImageSet
+from vsmooth.losses.objective import LabelObjective
 from vsmooth.methods import Standard
 from vsmooth.models import build_model
 from vsmooth.train import Optimization, Precision, Trainer, best_precision, make_accelerator
@@ -44,7 +45,7 @@ def rows() -> Iterator[Row]:
 
 
 def _trainer(images: ImageSet, precision: Precision) -> Trainer:
-    method = Standard(VirtualSmoothing(ALPHA), CLASSES)
+    method = Standard(LabelObjective(VirtualSmoothing(ALPHA)), CLASSES)
     return trainer(method, network(NETWORK), batches(images, BATCH), make_accelerator(precision))
 
 

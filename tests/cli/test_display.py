@@ -10,15 +10,15 @@ from rich.console import Console
 from vsmooth.cli import display
 from vsmooth.cli.display import Display, say
 from vsmooth.experiments.specs.run_spec import RunSpec
-from vsmooth.labels import VirtualSmoothing
-from vsmooth.train import EpochLog
+from vsmooth.losses.catalogue import parse_objective
+from vsmooth.records.run import EpochRecord
 
-SPEC = RunSpec("embedded", "small", VirtualSmoothing(0.3), seed=2, epochs=4)
+SPEC = RunSpec("embedded", "small", parse_objective("vs:0.3"), seed=2, epochs=4)
 
 
-def log(epoch: int) -> EpochLog:
+def log(epoch: int) -> EpochRecord:
     metrics = {"accuracy": 0.875, "nll": 0.5, "ece": 0.1, "mean_confidence": 0.8}
-    return EpochLog(epoch, 1.2345, 0.1, 2.0, 12345.6, metrics)
+    return EpochRecord(epoch, 1.2345, 0.1, 2.0, 12345.6, metrics, {})
 
 
 def train(console: Console) -> None:

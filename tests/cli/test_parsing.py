@@ -9,6 +9,7 @@ import pytest
 from vsmooth.cli.options import Compare, Setting, Train
 from vsmooth.cli.parsing import parse, setting_of, spec_of
 from vsmooth.labels import OneHot
+from vsmooth.losses.objective import LabelObjective
 from vsmooth.recipes import get_recipe, list_recipes
 from vsmooth.train import Execution
 
@@ -28,7 +29,7 @@ def test_without_a_recipe_the_defaults_are_those_of_the_types() -> None:
 def test_recipe_reaches_the_spec_whole(recipe) -> None:  # type: ignore[no-untyped-def]
     command = train("--recipe", recipe.name, "--precision", "fp32")
     assert command.label == f"vs:{recipe.vs_alpha:g}"
-    assert spec_of(command.setting) == recipe.spec.with_label(OneHot())
+    assert spec_of(command.setting) == recipe.spec.with_objective(LabelObjective(OneHot()))
     assert (command.seed, command.out, command.execution) == (0, Train().out, Execution())
 
 

@@ -141,7 +141,7 @@ def test_options_reach_the_spec(toy_folder: Path, tmp_path: Path) -> None:
     )
     (folder,) = run_folders(tmp_path)
     spec = run_module.read_spec(folder)
-    assert spec.label.name == "one-hot"
+    assert spec.objective.kind == "one-hot"
     assert (spec.batch_size, spec.train_limit, spec.validation_fraction, spec.precision) == (
         30,
         80,

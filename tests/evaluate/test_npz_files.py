@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from vsmooth.evaluate.npz_files import read_array, read_arrays
 
 NUMBERS = np.arange(12, dtype=np.float32).reshape(3, 4)
@@ -40,7 +39,8 @@ def two_gigabytes() -> Iterator[None]:
 
 def test_what_numpy_writes_is_read(tmp_path: Path) -> None:
     for save in (np.savez, np.savez_compressed):
-        save(tmp_path / "a.npz", logits=NUMBERS, labels=np.arange(3), none=np.zeros((0, 4)), one=np.float64(2), t=NUMBERS.T)
+        arrays = {"none": np.zeros((0, 4)), "one": np.float64(2), "t": NUMBERS.T}
+        save(tmp_path / "a.npz", logits=NUMBERS, labels=np.arange(3), **arrays)
         found = read_arrays(tmp_path / "a.npz", "logits")
         assert {name: array.tolist() for name, array in found.items()} == {
             "logits": NUMBERS.tolist(), "labels": [0, 1, 2], "none": [], "one": 2.0, "t": NUMBERS.T.tolist(),

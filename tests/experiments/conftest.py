@@ -10,11 +10,11 @@ import pytest
 from vsmooth.data import Dataset
 from vsmooth.experiments.compare import ComparePlan, compare
 from vsmooth.experiments.specs.run_spec import RunSpec
-from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
+from vsmooth.losses.catalogue import parse_objective
 
 PLAN = ComparePlan(
     RunSpec("toy", "small", epochs=2, batch_size=32, validation_fraction=0.3),
-    (OneHot(), LabelSmoothing(0.2), VirtualSmoothing(0.3, num_virtual=3)),
+    tuple(parse_objective(text) for text in ("one-hot", "ls:0.2", "vs:0.3:3")),
     seeds=(0,),
 )
 

@@ -12,7 +12,7 @@ import torch
 from vsmooth.data import NO_AUGMENTATION, Dataset, ImageSet
 from vsmooth.experiments.compare import ComparePlan, compare
 from vsmooth.experiments.specs.run_spec import RunSpec
-from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
+from vsmooth.losses.catalogue import parse_objective
 
 BASE = RunSpec("toy", "small", epochs=2, batch_size=48, augmentation=NO_AUGMENTATION)
 Teachers = dict[str, Path]
@@ -20,7 +20,7 @@ Teachers = dict[str, Path]
 
 def train_teachers(dataset: Dataset, folder: Path) -> Teachers:
     """Run folders of a one-hot, an LS and a VS teacher."""
-    labels = (OneHot(), LabelSmoothing(0.3), VirtualSmoothing(0.3))
+    labels = tuple(map(parse_objective, ("one-hot", "ls:0.3", "vs:0.3")))
     runs = compare(ComparePlan(replace(BASE, epochs=4), labels, (0,)), dataset, folder, "").runs
     return {run.name: folder / run.folder for run in runs}
 

@@ -15,20 +15,20 @@ from vsmooth.data import Dataset, ImageSet
 from vsmooth.experiments import compare as module
 from vsmooth.experiments.compare import CompareListener, ComparePlan, compare
 from vsmooth.experiments.run import run_experiment
-from vsmooth.experiments.specs.label_names import ALPHA_GRID, AutoAlpha, parse_label
 from vsmooth.experiments.specs.run_spec import RunSpec
-from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
+from vsmooth.losses.catalogue import Candidates, parse_candidates, parse_objective
+from vsmooth.losses.objective import LabelObjective
 from vsmooth.records.comparison import load_comparison
-from vsmooth.records.run import RunRecord
+from vsmooth.records.run import Candidate, RunRecord
 from vsmooth.train import Interrupted, TrainingDivergedError
 
 BASE = RunSpec("toy", "small", epochs=1, batch_size=48)
-ROW = {"label", "alpha", "num_virtual", "seed", "accuracy", "ece", "nll", "brier", "mean_confidence"}
+ROW = {"variant", "key", "objective", "parameter", "num_virtual", "seed", "accuracy", "ece", "nll", "brier", "mean_confidence"}
 ROW |= {"train_seconds", "images_per_second"}
 
 
 def plan(*labels: str, seeds: int = 1) -> ComparePlan:
-    return ComparePlan(BASE, tuple(parse_label(label) for label in labels), tuple(range(seeds)))
+    return ComparePlan(BASE, tuple(parse_candidates(label) for label in labels), tuple(range(seeds)))
 
 
 class Heard(CompareListener):
@@ -52,7 +52,7 @@ def summary_of(directory: Path) -> dict[str, Any]:
 
 
 def validation_nll(run: RunRecord) -> float:
-    return run.history[-1].validation_nll
+    return run.history[-1].validation["nll"]
 
 
 def test_rows_and_their_fields(tmp_path: Path, toy_dataset: Dataset) -> None:
@@ -63,21 +63,17 @@ def test_rows_and_their_fields(tmp_path: Path, toy_dataset: Dataset) -> None:
     summary = summary_of(tmp_path)
     rows = summary["rows"]
     assert all(row.keys() >= ROW for row in rows)
-    assert [(row["label"], row["alpha"], row["num_virtual"], row["seed"]) for row in rows] == [
-        (label, alpha, virtual, seed)
+    assert [(row["objective"], row["parameter"], row["num_virtual"], row["seed"]) for row in rows] == [
+        (objective, alpha, virtual, seed)
         for seed in (0, 1)
-        for label, alpha, virtual in (
-            ("one-hot", 0, 0),
-            ("label-smoothing", 0.1, 0),
-            ("virtual-smoothing", 0.3, 2),
-        )
+        for objective, alpha, virtual in (("one-hot", None, 0), ("ls:0.1", 0.1, 0), ("vs:0.3:2", 0.3, 2))
     ]
     assert [run[:2] for run in heard.runs] == [(done, 6) for done in range(6)]
     assert heard.runs[3][2] == "one-hot-seed1"  # seeds go round first
-    assert [(row["label"], row["seeds"]) for row in summary["aggregate"]] == [
-        ("one-hot", 2),
-        ("label-smoothing", 2),
-        ("virtual-smoothing", 2),
+    assert [(row["variant"], row["seeds"], row["baseline"]) for row in summary["aggregate"]] == [
+        ("one-hot", 2, None),
+        ("LS 0.1", 2, "one-hot"),
+        ("VS 0.3 V=2", 2, "one-hot"),
     ]
     assert summary["command"] == "vsmooth compare"
     assert summary["classes"] == list(toy_dataset.classes)
@@ -87,10 +83,10 @@ def test_rows_and_their_fields(tmp_path: Path, toy_dataset: Dataset) -> None:
 
 def test_seeds_differ_and_labels_share_their_data_order(tmp_path: Path, toy_dataset: Dataset) -> None:
     runs = compare(plan("one-hot", "ls:0", seeds=2), toy_dataset, tmp_path, "").runs
-    by_name = {(run.label, run.seed): run.metrics["nll"] for run in runs}
+    by_name = {(run.name, run.seed): run.metrics["nll"] for run in runs}
     assert by_name["one-hot", 0] != by_name["one-hot", 1]
     # Label smoothing by nothing is one-hot: the same start and the same batches give the same network.
-    assert by_name["one-hot", 0] == pytest.approx(by_name["label-smoothing", 0], rel=1e-4)
+    assert by_name["one-hot", 0] == pytest.approx(by_name["LS 0", 0], rel=1e-4)
 
 
 def test_second_call_trains_nothing_and_a_new_label_only_itself(tmp_path: Path, toy_dataset: Dataset) -> None:
@@ -107,7 +103,7 @@ def test_stopped_comparison_keeps_what_is_finished(tmp_path: Path, toy_dataset: 
     labels = ("one-hot", "ls:0.1", "vs:0.3")
     with pytest.raises(Interrupted, match="stopped by SIGTERM"):
         compare(plan(*labels), toy_dataset, tmp_path, "", Heard(stop_in=1))
-    assert [row["label"] for row in summary_of(tmp_path)["rows"]] == ["one-hot"]
+    assert [row["variant"] for row in summary_of(tmp_path)["rows"]] == ["one-hot"]
     heard = Heard()
     compare(plan(*labels), toy_dataset, tmp_path, "", heard)
     assert heard.steps == 2 + 3  # the rest of the stopped run, and the last one
@@ -121,7 +117,7 @@ def test_failed_run_is_named_and_the_others_are_kept(
     tmp_path: Path, toy_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run_or_fail(spec: RunSpec, *rest: Any) -> RunRecord:
-        if spec.label == VirtualSmoothing(0.3) and spec.seed == 1:
+        if spec.objective.text == "vs:0.3" and spec.seed == 1:
             raise TrainingDivergedError("the loss is nan at epoch 1, step 2 of 3, learning rate 0.1")
         return run_experiment(spec, *rest)
 
@@ -142,19 +138,15 @@ def test_auto_alpha_has_the_lowest_validation_nll_of_the_first_seed(
     heard = Heard()
     found = compare(plan("one-hot", f"{kind}:auto", seeds=2), toy_dataset, tmp_path, "", heard)
     candidates = compare(
-        plan(*(f"{kind}:{alpha}" for alpha in ALPHA_GRID)), toy_dataset, tmp_path / "grid", ""
+        plan(*(f"{kind}:{alpha}" for alpha in LabelObjective.usual)), toy_dataset, tmp_path / "grid", ""
     ).runs
     best = min(candidates, key=validation_nll)
-    first, second = (run for run in found.runs if run.label != "one-hot")
-    assert (first.alpha, first.seed) == (best.alpha, 0)
-    assert (second.alpha, second.seed) == (best.alpha, 1)
+    first, second = (run for run in found.runs if run.name != "one-hot")
+    assert (first.variant, first.seed) == (best.variant, 0)
+    assert (second.variant, second.seed) == (best.variant, 1)
     expected = tuple(
-        {
-            "alpha": run.alpha,
-            "validation_nll": validation_nll(run),
-            "validation_accuracy": run.history[-1].validation_accuracy,
-        }
-        for run in candidates
+        Candidate(run.name, alpha, validation_nll(run), run.history[-1].validation["accuracy"])
+        for run, alpha in zip(candidates, LabelObjective.usual, strict=True)
     )
     assert first.selected_from == second.selected_from == expected
     assert len(heard.runs) == heard.runs[0][1] == 2 * 2 + 3
@@ -166,19 +158,19 @@ def test_test_split_chooses_nothing(tmp_path: Path, toy_dataset: Dataset) -> Non
     wrong = (toy_dataset.test.labels + 1) % toy_dataset.num_classes
     poisoned = replace(toy_dataset, test=ImageSet(toy_dataset.test.images, wrong))
     base = replace(BASE, epochs=5, batch_size=16)
-    choose = ComparePlan(base, (parse_label("ls:auto"),), (0,))
+    choose = ComparePlan(base, (parse_candidates("ls:auto"),), (0,))
     (clean,) = compare(choose, toy_dataset, tmp_path / "clean", "").runs
     (misled,) = compare(choose, poisoned, tmp_path / "poisoned", "").runs
-    assert misled.alpha == clean.alpha
+    assert misled.variant == clean.variant
     assert misled.selected_from == clean.selected_from
-    grid = ComparePlan(base, tuple(LabelSmoothing(alpha) for alpha in ALPHA_GRID), (0,))
+    grid = ComparePlan(base, tuple(parse_objective(f"ls:{alpha}") for alpha in LabelObjective.usual), (0,))
     runs = compare(grid, poisoned, tmp_path / "poisoned", "").runs
-    assert min(runs, key=lambda run: run.metrics["nll"]).alpha != misled.alpha
+    assert min(runs, key=lambda run: run.metrics["nll"]).variant != misled.variant
 
 
 @pytest.mark.parametrize("order", [0, 1])
 def test_chosen_alpha_may_also_be_asked_for(tmp_path: Path, toy_dataset: Dataset, order: int) -> None:
-    labels = [AutoAlpha(LabelSmoothing(), grid=(0.1,)), LabelSmoothing(0.1)]
+    labels = [Candidates(parse_objective("ls:0"), grid=(0.1,)), parse_objective("ls:0.1")]
     both = ComparePlan(BASE, tuple(labels if order else labels[::-1]), (0,))
     (run,) = compare(both, toy_dataset, tmp_path, "").runs
     assert run.selected_from is not None
@@ -217,7 +209,7 @@ def test_labels_named_twice(tmp_path: Path, toy_dataset: Dataset) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("labels", "seeds"), [((), (0,)), ((OneHot(),), ())])
-def test_nothing_to_compare(labels: tuple[OneHot, ...], seeds: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(("labels", "seeds"), [((), (0,)), ((parse_objective("one-hot"),), ())])
+def test_nothing_to_compare(labels: tuple[Objective, ...], seeds: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="a comparison needs at least one label and one seed"):
         ComparePlan(BASE, labels, seeds)

@@ -69,7 +69,7 @@ def test_groups_and_records(distilled: tuple[Comparison, Path], teachers: Teache
     assert [run.seed for run in comparison.runs] == [0, 0, 0, 1, 1, 1]  # seeds go round first
     taught = comparison.groups[2].runs[0]
     assert taught.teacher is not None
-    assert (taught.teacher.label, taught.teacher.alpha, taught.teacher.model) == ("virtual-smoothing", 0.3, "small")
+    assert (taught.teacher.objective.text, taught.teacher.model) == ("vs:0.3", "small")
     assert taught.teacher.origin == str(teachers["VS 0.3"])
     assert read_record(folder / taught.folder) == taught
     assert taught.folder.startswith("one-hot-kd-seed0-")
@@ -109,7 +109,7 @@ def test_differences_are_paired_with_the_student_without_a_teacher(distilled: tu
     summary = json.loads((folder / "summary.json").read_text())
     first, _, third = summary["aggregate"]
     assert third["teacher"] == "VS 0.3"
-    assert third["difference_from_no_teacher"]["accuracy"]["mean"] == pytest.approx(expected.mean())
+    assert third["difference_from_baseline"]["accuracy"]["mean"] == pytest.approx(expected.mean())
     for metric in ("teacher_accuracy", "teacher_agreement", "teacher_divergence"):
         values = [run.metrics[metric] for run in taught.runs]
         assert third[metric]["mean"] == pytest.approx(np.mean(values))
@@ -281,8 +281,8 @@ def test_mixing_has_nothing_to_cache() -> None:
         (Distillation("abc", divergence=Divergence("decoupled")), "no meaning for the mixed labels"),
     ):
         with pytest.raises(ValueError, match=message):
-            replace(BASE, mixing=Mixing(mixup=0.8), distillation=how)
-    replace(BASE, mixing=Mixing(mixup=0.8), distillation=Distillation("abc"))
+            replace(BASE, mixing=Mixing(mixup=0.8), method=how)
+    replace(BASE, mixing=Mixing(mixup=0.8), method=Distillation("abc"))
 
 
 def test_plan_needs_teachers_and_seeds(teachers: Teachers, toy_dataset: Dataset) -> None:
@@ -291,4 +291,4 @@ def test_plan_needs_teachers_and_seeds(teachers: Teachers, toy_dataset: Dataset)
         with pytest.raises(ValueError, match="at least one teacher and one seed"):
             DistillPlan(BASE, sources, seeds)
     with pytest.raises(ValueError, match="has no teacher of its own"):
-        DistillPlan(replace(BASE, distillation=Distillation("abc")), (source,), (0,))
+        DistillPlan(replace(BASE, method=Distillation("abc")), (source,), (0,))

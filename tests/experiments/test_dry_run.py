@@ -16,13 +16,15 @@ from vsmooth.experiments.run import run_experiment
 from vsmooth.experiments.specs.distillation import Distillation
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.experiments.teaching.sources import open_teacher
-from vsmooth.labels import OneHot, VirtualSmoothing
+from vsmooth.labels import OneHot
+from vsmooth.losses.catalogue import parse_objective
+from vsmooth.losses.objective import LabelObjective
 from vsmooth.train import Execution, Optimization, TrainingDivergedError
 
 SPEC = RunSpec(
     "toy",
     "small",
-    VirtualSmoothing(0.3, num_virtual=6),
+    parse_objective("vs:0.3:6"),
     epochs=3,
     batch_size=36,
     optimization=Optimization(schedule="step", milestones=(1 / 3, 2 / 3)),
@@ -45,7 +47,7 @@ def test_sizes_are_those_of_the_run(toy_dataset: Dataset, tmp_path: Path) -> Non
 
 
 def test_virtual_parameters_are_what_one_hot_lacks(toy_dataset: Dataset) -> None:
-    one_hot = SPEC.with_label(OneHot())
+    one_hot = SPEC.with_objective(LabelObjective(OneHot()))
     found = dry_run(SPEC, toy_dataset)
     assert found.virtual_parameters == parameters(SPEC, toy_dataset) - parameters(one_hot, toy_dataset) > 0
     assert dry_run(one_hot, toy_dataset).virtual_parameters == 0
@@ -87,7 +89,7 @@ def test_a_teacher_takes_its_part_of_each_step_or_of_each_view(toy_dataset: Data
         (saved, 1.0, 10, None),
     ):
         how = Distillation(source.record.fingerprint, gamma, views=views)
-        found = dry_run(replace(BASE, epochs=10, distillation=how), toy_dataset, teacher=source)
+        found = dry_run(replace(BASE, epochs=10, method=how), toy_dataset, teacher=source)
         step, teacher = found.timed_seconds / found.timed_steps, found.teacher_seconds
         expected = 30 * step if kept is None else 30 * (step - teacher) + kept * 3 * teacher
         assert found.kept_views == kept

@@ -20,7 +20,7 @@ from vsmooth.experiments.run import read_spec, run_experiment
 from vsmooth.experiments.run_paths import gather_runs, open_run
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.head import all_logits
-from vsmooth.labels import VirtualSmoothing
+from vsmooth.losses.catalogue import parse_objective
 from vsmooth.records.inspection import FEATURES, read_inspection
 
 FEW = InspectOptions(samples=2, resamples=40)
@@ -156,7 +156,7 @@ def test_two_classes_have_no_plane_and_no_similarity(toy_dataset: Dataset, tmp_p
     assert isinstance(toy_dataset.train, ImageSet)
     assert isinstance(toy_dataset.test, ImageSet)
     two = Dataset("two", ("a", "b"), pair(toy_dataset.train), pair(toy_dataset.test))
-    run_experiment(RunSpec("two", "small", VirtualSmoothing(0.2), epochs=1, batch_size=32), two, tmp_path)
+    run_experiment(RunSpec("two", "small", parse_objective("vs:0.2"), epochs=1, batch_size=32), two, tmp_path)
     (record,) = inspect_runs(gather_runs([tmp_path]), two, FEW)
     assert (record.classes, record.similarity) == ((), None)
     assert record.virtual is not None

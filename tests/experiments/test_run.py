@@ -22,10 +22,11 @@ from vsmooth.experiments.build import training_splits
 from vsmooth.experiments.run import evaluate_run, read_spec, run_experiment
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.head import remove_virtual_classes
-from vsmooth.labels import OneHot, VirtualSmoothing
+from vsmooth.labels import OneHot
+from vsmooth.losses import parse_objective
 from vsmooth.train import CheckpointError, Execution, Interrupted, Listener, Optimization, read_weights
 
-SPEC = RunSpec("toy", "small", VirtualSmoothing(0.2), epochs=2, batch_size=32)
+SPEC = RunSpec("toy", "small", parse_objective("vs:0.2"), epochs=2, batch_size=32)
 FILES = {
     "spec.json",
     "record.json",
@@ -133,7 +134,7 @@ def test_validation_predictions_are_of_the_held_out_images(finished: Path, toy_d
     saved = Predictions.load(finished / "predictions-validation.npz")
     assert torch.equal(saved.labels, validation.labels)
     record = json.loads((finished / "record.json").read_text())
-    assert record["history"][-1]["validation_nll"] == pytest.approx(evaluate_clean(saved).nll, rel=1e-5)
+    assert record["history"][-1]["validation"]["nll"] == pytest.approx(evaluate_clean(saved).nll, rel=1e-5)
 
 
 def test_finished_run_is_read_back(run_folder: Path, toy_dataset: Dataset) -> None:

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from vsmooth.data import Batch
 from vsmooth.head import add_virtual_classes, all_logits
 from vsmooth.labels import LabelScheme, LabelSmoothing, OneHot, VirtualSmoothing
-from vsmooth.losses import Divergence, decoupled_divergence, kl_divergence
+from vsmooth.losses import Divergence, LabelObjective, decoupled_divergence, kl_divergence
 from vsmooth.methods import Distill, NetworkTeacher, Standard
 from vsmooth.models import Resized
 
 CLASSES, VIRTUAL = 3, 2
 ONE_HOT = OneHot()
+PLAIN = LabelObjective(ONE_HOT)
 SCHEMES = (ONE_HOT, LabelSmoothing(0.2), VirtualSmoothing(0.2), VirtualSmoothing(0.4, num_virtual=VIRTUAL))
 
 
@@ -52,8 +53,8 @@ def test_gamma_0_is_plain_training_and_asks_no_teacher(scheme: LabelScheme) -> N
 
     teacher = Unasked(make_network(seed=1), CLASSES)
     students = [make_network(scheme), make_network(scheme)]
-    distilled = teach(Distill(teacher, scheme, CLASSES, gamma=0.0), students[0], make_batch())
-    plain = Standard(scheme, CLASSES).loss(students[1], make_batch()).total
+    distilled = teach(Distill(teacher, LabelObjective(scheme), CLASSES, gamma=0.0), students[0], make_batch())
+    plain = Standard(LabelObjective(scheme), CLASSES).loss(students[1], make_batch()).total
     assert torch.equal(distilled, plain)
     distilled.backward()
     plain.backward()
@@ -67,7 +68,7 @@ def test_gamma_0_is_plain_training_and_asks_no_teacher(scheme: LabelScheme) -> N
 @pytest.mark.parametrize("gamma", [0.3, 1.0])
 def test_loss_against_torch(scheme: LabelScheme, gamma: float) -> None:
     teacher, student, batch, tau = make_teacher(), make_network(scheme), make_batch(), 4.0
-    method = Distill(teacher, scheme, CLASSES, gamma, Divergence(tau=tau))
+    method = Distill(teacher, LabelObjective(scheme), CLASSES, gamma, Divergence(tau=tau))
     found = method.loss(student, method.craft(student, batch))
     logits = student(batch.images)
     target = teacher.network(batch.images)
@@ -82,19 +83,19 @@ def test_loss_against_torch(scheme: LabelScheme, gamma: float) -> None:
 
 
 def test_gamma_1_sees_no_label() -> None:
-    method, student, batch = Distill(make_teacher(), ONE_HOT, CLASSES), make_network(), make_batch()
+    method, student, batch = Distill(make_teacher(), PLAIN, CLASSES), make_network(), make_batch()
     wrong = Batch(batch.images, (batch.labels + 1) % CLASSES)
     assert torch.equal(teach(method, student, batch), teach(method, student, wrong))
 
 
 def test_papers_defaults() -> None:
-    method = Distill(make_teacher(), ONE_HOT, CLASSES)
+    method = Distill(make_teacher(), PLAIN, CLASSES)
     assert (method.gamma, method.divergence.kind, method.divergence.tau) == (1.0, "kl", 30.0)
 
 
 def test_teacher_that_is_the_student_has_nothing_to_teach() -> None:
     student = make_network().eval()
-    method = Distill(NetworkTeacher(copy.deepcopy(student), CLASSES), ONE_HOT, CLASSES)
+    method = Distill(NetworkTeacher(copy.deepcopy(student), CLASSES), PLAIN, CLASSES)
     loss = teach(method, student, make_batch())
     assert loss.item() == 0
     loss.backward()
@@ -109,7 +110,7 @@ def test_growing_tau_tends_to_matching_logits() -> None:
     (centred.square().sum(1).mean() / (2 * CLASSES)).backward()
     expected = [p.grad.clone() for p in student.parameters() if p.grad is not None]
     student.zero_grad()
-    teach(Distill(teacher, ONE_HOT, CLASSES, divergence=Divergence(tau=1e5)), student, batch).backward()
+    teach(Distill(teacher, PLAIN, CLASSES, divergence=Divergence(tau=1e5)), student, batch).backward()
     for parameter, wanted in zip(student.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, wanted, rtol=1e-4, atol=1e-7)
 
@@ -119,7 +120,7 @@ def test_wide_teacher_teaches_its_real_logits(scheme: LabelScheme) -> None:
     """A VS teacher of K + V logits, students of K and of K + V."""
     wide = make_network(VirtualSmoothing(0.3, num_virtual=5), seed=1)
     teacher, student, batch = NetworkTeacher(wide, CLASSES), make_network(scheme), make_batch()
-    method = Distill(teacher, scheme, CLASSES, divergence=Divergence(tau=2.0))
+    method = Distill(teacher, LabelObjective(scheme), CLASSES, divergence=Divergence(tau=2.0))
     with all_logits(wide):
         target = wide(batch.images)
     assert target.shape == (12, CLASSES + 5)
@@ -133,7 +134,7 @@ def test_all_logits_where_teacher_and_student_share_v() -> None:
     with all_logits(teacher.network):
         target = teacher.network(batch.images)
     assert teacher.width == target.shape[1] == CLASSES + VIRTUAL
-    method = Distill(teacher, scheme, CLASSES, divergence=Divergence(tau=2.0))
+    method = Distill(teacher, LabelObjective(scheme), CLASSES, divergence=Divergence(tau=2.0))
     expected = 4 * kl_divergence(target, student(batch.images), temperature=2.0)
     torch.testing.assert_close(teach(method, student, batch), expected.detach())
     for other in (ONE_HOT, VirtualSmoothing(0.3)):
@@ -145,13 +146,13 @@ def test_all_logits_where_teacher_and_student_share_v() -> None:
 
 def test_decoupled_reads_the_labels() -> None:
     teacher, student, batch = make_teacher(), make_network(), make_batch()
-    method = Distill(teacher, ONE_HOT, CLASSES, divergence=Divergence("decoupled", 4.0))
+    method = Distill(teacher, PLAIN, CLASSES, divergence=Divergence("decoupled", 4.0))
     expected = 16 * decoupled_divergence(teacher.logits(batch), student(batch.images), batch.labels, temperature=4.0)
     torch.testing.assert_close(teach(method, student, batch), expected)
     mixed = Batch(batch.images, F.one_hot(batch.labels, CLASSES).float())
     with pytest.raises(ValueError, match="no meaning for mixed labels"):
         teach(method, student, mixed)
-    teach(Distill(teacher, ONE_HOT, CLASSES, gamma=0.5), student, mixed)
+    teach(Distill(teacher, PLAIN, CLASSES, gamma=0.5), student, mixed)
 
 
 @pytest.mark.parametrize("taught", ["real", "all"])
@@ -161,7 +162,7 @@ def test_nothing_happens_to_the_teacher(taught: Any) -> None:
     before = copy.deepcopy(network.state_dict())
     teacher = NetworkTeacher(network, CLASSES, taught=taught)
     student, batch = make_network(scheme), make_batch()
-    method = Distill(teacher, scheme, CLASSES, gamma=0.7)
+    method = Distill(teacher, LabelObjective(scheme), CLASSES, gamma=0.7)
     optimizer = torch.optim.SGD([*student.parameters(), *network.parameters()], 0.1)
     first = teacher.logits(batch)
     for _ in range(3):
@@ -179,7 +180,7 @@ def test_teacher_in_its_own_precision() -> None:
     full = NetworkTeacher(network, CLASSES).logits(batch)
     with torch.autocast("cpu", torch.bfloat16):
         within = NetworkTeacher(network, CLASSES).logits(batch)
-        kd = teach(Distill(NetworkTeacher(network, CLASSES), ONE_HOT, CLASSES), student, batch)
+        kd = teach(Distill(NetworkTeacher(network, CLASSES), PLAIN, CLASSES), student, batch)
     assert torch.equal(within, full)
     assert kd.dtype == torch.float32
     half = NetworkTeacher(network, CLASSES, autocast=torch.bfloat16).logits(batch)
@@ -200,7 +201,7 @@ def test_teacher_gets_images_in_its_own_size() -> None:
 def test_gamma_outside_0_to_1(gamma: float) -> None:
     message = rf"gamma, the weight of the teacher's divergence .* must be in \[0, 1\], got {gamma}"
     with pytest.raises(ValueError, match=message):
-        Distill(make_teacher(), ONE_HOT, CLASSES, gamma)
+        Distill(make_teacher(), PLAIN, CLASSES, gamma)
 
 
 def test_teachers_that_do_not_fit() -> None:

@@ -13,14 +13,17 @@ from torch.nn import functional
 from vsmooth.data import Batch
 from vsmooth.head import add_virtual_classes
 from vsmooth.labels import LabelScheme, LabelSmoothing, OneHot, VirtualSmoothing
+from vsmooth.losses import LabelObjective
 from vsmooth.methods import Distill, Loss, Method, NetworkTeacher, Standard
 
 CLASSES = 3
 SCHEMES = (OneHot(), LabelSmoothing(0.2), VirtualSmoothing(0.2), VirtualSmoothing(0.4, num_virtual=2))
 # A new method needs a line here; the test below finds those without one.
 MAKERS: dict[type[Method], Callable[[LabelScheme], Method]] = {
-    Standard: lambda scheme: Standard(scheme, CLASSES),
-    Distill: lambda scheme: Distill(NetworkTeacher(make_network(OneHot(), 1), CLASSES), scheme, CLASSES, gamma=0.5),
+    Standard: lambda scheme: Standard(LabelObjective(scheme), CLASSES),
+    Distill: lambda scheme: Distill(
+        NetworkTeacher(make_network(OneHot(), 1), CLASSES), LabelObjective(scheme), CLASSES, gamma=0.5
+    ),
 }
 
 
@@ -72,19 +75,19 @@ def test_crafting_leaves_no_weight_gradient_and_keeps_the_batch(kind: type[Metho
 @pytest.mark.parametrize("scheme", SCHEMES, ids=str)
 def test_standard_is_cross_entropy_with_the_schemes_labels(scheme: LabelScheme) -> None:
     model, batch = make_network(scheme), make_batch()
-    found = Standard(scheme, CLASSES).loss(model, batch).total
+    found = Standard(LabelObjective(scheme), CLASSES).loss(model, batch).total
     soft = scheme.encode(batch.labels, CLASSES)
     torch.testing.assert_close(found, functional.cross_entropy(model(batch.images), soft))
 
 
 def test_standard_crafts_nothing_and_is_a_value() -> None:
-    method, batch = Standard(OneHot(), CLASSES), make_batch()
+    method, batch = Standard(LabelObjective(OneHot()), CLASSES), make_batch()
     assert method.craft(make_network(OneHot()), batch) is batch
-    assert method == Standard(OneHot(), CLASSES)
+    assert method == Standard(LabelObjective(OneHot()), CLASSES)
     with pytest.raises(FrozenInstanceError):
         method.num_classes = 4  # type: ignore[misc]
 
 
 def test_network_that_does_not_fit_the_labels() -> None:
     with pytest.raises(ValueError, match="logits have 3 classes, but virtual smoothing"):
-        Standard(VirtualSmoothing(0.2), CLASSES).loss(make_network(OneHot()), make_batch())
+        Standard(LabelObjective(VirtualSmoothing(0.2)), CLASSES).loss(make_network(OneHot()), make_batch())

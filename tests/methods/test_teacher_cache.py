@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from vsmooth.data import Augmentation, Batch, ImageSet, Mixing, ViewBatch, make_batches
 from vsmooth.labels import OneHot
 from vsmooth.losses import Divergence, kl_divergence
+from vsmooth.losses.objective import LabelObjective
 from vsmooth.methods import Distill, NetworkTeacher, SavedTeacher
 from vsmooth.methods.teacher_cache import CachedTeacher, CacheKey, Storage, write_cache
 
@@ -63,9 +64,10 @@ def test_same_losses_as_from_the_live_teacher(images: ImageSet, tmp_path: Path, 
     for epoch in (0, 1, 5):
         for batch in batches_of(images, shuffle=True).epoch(epoch):
             ours, theirs = (
-                Distill(teacher, OneHot(), CLASSES, 0.9, divergence).craft(student, batch) for teacher in (cached, live)
+                Distill(teacher, LabelObjective(OneHot()), CLASSES, 0.9, divergence).craft(student, batch)
+                for teacher in (cached, live)
             )
-            method = Distill(live, OneHot(), CLASSES, 0.9, divergence)
+            method = Distill(live, LabelObjective(OneHot()), CLASSES, 0.9, divergence)
             losses = [method.loss(student, crafted).total for crafted in (ours, theirs)]
             torch.testing.assert_close(*losses, rtol=1e-3, atol=1e-4)
 

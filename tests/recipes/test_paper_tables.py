@@ -184,7 +184,7 @@ def test_specs_are_stored_like_any_other() -> None:
 def test_labels_of_the_comparison() -> None:
     recipe = get_recipe("imagenet-resnet18")
     assert recipe.label_texts == ("one-hot", "ls:0.05", "vs:0.05")
-    assert recipe.labels[2] == recipe.spec.label
+    assert recipe.objectives[2] == recipe.spec.objective
 
 
 @pytest.mark.parametrize(

@@ -11,17 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from record_builders import epoch_record, run_record
 
 from vsmooth.records.comparison import Comparison, load_comparison, write_summary
 from vsmooth.records.json_files import read_json, write_json
-from vsmooth.records.run import EpochRecord, RunRecord, read_record, read_run, write_record
+from vsmooth.records.run import Candidate, RunRecord, read_record, read_run, write_record
 
-EPOCH = EpochRecord(1, 1.5, 0.1, 2.0, 900.0, 0.8, 0.6, 0.05, 0.85)
+EPOCH = epoch_record(1, 1.5, 0.1, 2.0, 900.0, 0.8, 0.6, 0.05, 0.85)
 METRICS = {"accuracy": 0.8, "ece": 0.05, "nll": 0.6, "brier": 0.3, "mean_confidence": 0.85, "top5": 0.99}
 
 
 def make_run(label: str = "one-hot", alpha: float = 0.0, seed: int = 0, **metrics: float) -> RunRecord:
-    return RunRecord(
+    return run_record(
         label, alpha, 0, seed, "embedded", "small", 1, 100, 10, {**METRICS, **metrics}, 3.0, 900.0, (EPOCH,),
         f"{label}-{alpha:g}-{seed}",
     )
@@ -46,7 +47,7 @@ def test_names() -> None:
 
 
 def test_record_survives_the_disk(tmp_path: Path) -> None:
-    run = replace(make_run(), selected_from=({"alpha": 0.1, "validation_nll": 0.5},))
+    run = replace(make_run(), selected_from=(Candidate("VS 0.1", 0.1, 0.5, 0.8),))
     write_record(run, tmp_path)
     assert read_record(tmp_path) == run
     assert json.loads((tmp_path / "record.json").read_text())["format"] == 1
@@ -154,9 +155,9 @@ def test_summary_fields(tmp_path: Path) -> None:
     assert (row["label"], row["alpha"], row["seed"], row["accuracy"]) == ("virtual-smoothing", 0.3, 1, 0.85)
     one_hot, virtual, smoothed = summary["aggregate"]
     assert one_hot["accuracy"] == {"mean": pytest.approx(0.81), "std": pytest.approx(0.02 / 2**0.5)}
-    assert one_hot["difference_from_one_hot"] is None
+    assert one_hot["difference_from_baseline"] is None
     assert one_hot["seeds"] == 2
-    assert virtual["difference_from_one_hot"]["accuracy"].keys() == {"mean", "low", "high"}
+    assert virtual["difference_from_baseline"]["accuracy"].keys() == {"mean", "low", "high"}
     assert smoothed["accuracy"]["std"] is None
 
 

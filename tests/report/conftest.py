@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from record_builders import epoch_record, run_record
 
 from vsmooth.records.comparison import Comparison, write_summary
-from vsmooth.records.run import EpochRecord, RunRecord, write_record
+from vsmooth.records.run import Candidate, EpochRecord, RunRecord, write_record
 from vsmooth.report.comparison.reliability import outcomes, reliability_bins
 
 SAMPLES, CLASSES = 1500, 10
@@ -38,7 +39,7 @@ def make_run(directory: Path, case: tuple[str, float, float, float], seed: int) 
     metrics = scores(logits, labels)
     history = tuple(make_epoch(epoch, metrics, own.normal()) for epoch in range(1, 16))
     num_virtual = CLASSES if label == "virtual-smoothing" else 0
-    return RunRecord(
+    return run_record(
         label, alpha, num_virtual, seed, "embedded", "small", 15, 79_834, CLASSES, metrics,
         24.5 + seed, 9100.0 - seed, history, folder,
         digests=digests_of(directory / folder / "predictions-test.npz"),
@@ -54,7 +55,7 @@ def digests_of(file: Path) -> dict[str, str]:
 def make_epoch(epoch: int, final: dict[str, float], noise: float) -> EpochRecord:
     accuracy = final["accuracy"] * (1 - 0.5 / (epoch + 1)) + 0.004 * noise
     nll, ece = final["nll"] * (1 + 1.2 / epoch), final["ece"] * (1 + 0.6 / epoch)
-    return EpochRecord(epoch, 2.3 / epoch, 0.1, 2.0, 9000.0, accuracy, nll, ece, final["mean_confidence"])
+    return epoch_record(epoch, 2.3 / epoch, 0.1, 2.0, 9000.0, accuracy, nll, ece, final["mean_confidence"])
 
 
 def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -76,8 +77,8 @@ def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 def make_comparison(tmp_path: Path) -> Callable[..., Comparison]:
     def make(seeds: int = 3, cases: tuple[tuple[str, float, float, float], ...] = CASES) -> Comparison:
         runs = [make_run(tmp_path, case, seed) for case in cases for seed in range(seeds)]
-        candidates = ({"alpha": 0.1, "validation_nll": 0.49}, {"alpha": 0.5, "validation_nll": 0.45})
-        runs = [replace(run, selected_from=candidates) if run.alpha == 0.5 else run for run in runs]
+        candidates = (Candidate("VS 0.1", 0.1, 0.49, 0.83), Candidate("VS 0.5", 0.5, 0.45, 0.84))
+        runs = [replace(run, selected_from=candidates) if run.name == "VS 0.5" else run for run in runs]
         for run in runs:
             write_record(run, tmp_path / run.folder)
         command = "vsmooth compare --labels one-hot ls:0.4 vs:0.1 vs:auto"

@@ -136,7 +136,7 @@ def test_a_damaged_record_is_named(comparison: Comparison) -> None:
 
 
 def grid_of(comparison: Comparison, alphas: Sequence[float]) -> Comparison:
-    run = next(run for run in comparison.runs if run.label == "virtual-smoothing")
+    run = next(run for run in comparison.runs if run.variant.objective.kind == "virtual-smoothing")
     return replace(comparison, runs=tuple(replace(run, alpha=alpha) for alpha in alphas))
 
 

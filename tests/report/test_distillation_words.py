@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from outcome_builders import MadeUp
+from record_builders import group_of, run_record, teacher_of
 from rich.console import Console
 
 from vsmooth.digests import digest_of
-from vsmooth.records.comparison import Comparison, Group, write_summary
-from vsmooth.records.run import RunRecord, write_record
+from vsmooth.records.comparison import Comparison, write_summary
+from vsmooth.records.run import write_record
 from vsmooth.records.teacher import TeacherRecord
 from vsmooth.report import render_page, result_table, seed_table
 from vsmooth.report.comparison.distillation import claims, findings
@@ -21,10 +22,10 @@ from vsmooth.report.comparison.tables import print_table, teacher_table
 from vsmooth.report.drawing.style import styles
 
 PLAIN = (0.880, 0.882, 0.881)
-ONE_HOT = TeacherRecord("one-hot", "runs/a", "a", "one-hot", 0.0, "big")
-LS = TeacherRecord("LS 0.3", "runs/b", "b", "label-smoothing", 0.3, "big")
-VS = TeacherRecord("VS 0.3", "runs/c", "c", "virtual-smoothing", 0.3, "big")
-ORACLE = TeacherRecord("oracle", "oracle.npz", "d")
+ONE_HOT = teacher_of("one-hot", "runs/a", "a", "one-hot", 0.0, "big")
+LS = teacher_of("LS 0.3", "runs/b", "b", "label-smoothing", 0.3, "big")
+VS = teacher_of("VS 0.3", "runs/c", "c", "virtual-smoothing", 0.3, "big")
+ORACLE = teacher_of("oracle", "oracle.npz", "d")
 Scores = tuple[float, ...]
 
 
@@ -36,8 +37,8 @@ def taught(students: dict[TeacherRecord | None, Scores], directory: Path = Path(
             if teacher is not None:
                 metrics |= {"teacher_accuracy": 0.9, "teacher_agreement": 0.95, "teacher_divergence": 0.0512}
             folder = f"{teacher.fingerprint if teacher else 'plain'}-{seed}"
-            record = ("one-hot", 0.0, 0, seed, "d", "m", 1, 1, 2, metrics, 1.0, 1.0, (), folder, None, teacher)
-            runs.append(RunRecord(*record))
+            record = ("one-hot", 0.0, 0, seed, "d", "m", 1, 1, 2, metrics, 1.0, 1.0, (), folder, teacher)
+            runs.append(run_record(*record))
     return MadeUp(tuple(runs), "vsmooth distill", {}, ("a", "b"), directory)
 
 
@@ -129,10 +130,10 @@ def test_table_of_teachers() -> None:
 def test_students_look_like_their_teachers_label() -> None:
     groups = taught({None: PLAIN, ONE_HOT: PLAIN, VS: PLAIN, ORACLE: PLAIN}).groups
     looks = styles(groups)
-    own = styles([Group("one-hot", 0.0, 0, ()), Group("virtual-smoothing", 0.3, 0, ())])
+    own = styles([group_of(), group_of("virtual-smoothing", 0.3)])
     assert (looks[1], looks[2]) == own
     assert len({look.colour for look in looks}) == len({look.marker for look in looks}) == 4
-    twin = TeacherRecord("VS 0.3 (other)", "e", "e", "virtual-smoothing", 0.3)
+    twin = teacher_of("VS 0.3 (other)", "e", "e", "virtual-smoothing", 0.3)
     twins = styles(taught({None: PLAIN, VS: PLAIN, twin: PLAIN}).groups)
     assert twins[1].colour != twins[2].colour
 

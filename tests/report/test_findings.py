@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from outcome_builders import MadeUp
+from record_builders import run_record
 
 from vsmooth.records.comparison import Comparison
-from vsmooth.records.run import RunRecord
 from vsmooth.report.comparison.findings import Claim, claims, findings
 
 Scores = list[tuple[float, float, float]]  # accuracy, ECE, mean confidence per seed
@@ -15,9 +15,9 @@ Scores = list[tuple[float, float, float]]  # accuracy, ECE, mean confidence per 
 
 def simple(groups: dict[tuple[str, float], Scores]) -> Comparison:
     runs = tuple(
-        RunRecord(label, alpha, 0, seed, "d", "m", 1, 1, 2,
-                  {"accuracy": accuracy, "ece": ece, "mean_confidence": confidence}, 1.0, 1.0, (),
-                  f"{label}-{alpha:g}-{seed}")
+        run_record(label, alpha, 0, seed, "d", "m", 1, 1, 2,
+                   {"accuracy": accuracy, "ece": ece, "mean_confidence": confidence}, 1.0, 1.0, (),
+                   f"{label}-{alpha:g}-{seed}")
         for (label, alpha), scores in groups.items()
         for seed, (accuracy, ece, confidence) in enumerate(scores)
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from vsmooth.records.comparison import Group
+from record_builders import group_of
+
 from vsmooth.report.drawing.style import mix_with_white, styles
 
 
@@ -10,8 +11,8 @@ def test_mix_with_white() -> None:
 
 
 def test_hue_by_scheme_and_shade_by_alpha() -> None:
-    virtual = [Group("virtual-smoothing", alpha, 0, ()) for alpha in (0.1, 0.5)]
-    found = styles([Group("one-hot", 0.0, 0, ()), Group("label-smoothing", 0.1, 0, ()), *virtual])
+    virtual = [group_of("virtual-smoothing", alpha) for alpha in (0.1, 0.5)]
+    found = styles([group_of(), group_of("label-smoothing", 0.1), *virtual])
     assert found[3].colour == "#0072b2"
     assert found[2].colour != found[3].colour
     assert found[2].marker == found[3].marker

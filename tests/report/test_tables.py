@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from outcome_builders import MadeUp
+from record_builders import run_record
 from rich.console import Console
 
 from vsmooth.records.comparison import Comparison
-from vsmooth.records.run import RunRecord
 from vsmooth.report.comparison.tables import (
     ACCURACY,
     ECE,
@@ -26,7 +26,7 @@ from vsmooth.report.render.table import Cell, Column, Table, shortened, to_html,
 
 def simple(values: dict[tuple[str, float], list[float]], metric: str = "accuracy") -> Comparison:
     runs = tuple(
-        RunRecord(label, alpha, 0, seed, "d", "m", 1, 1, 2, {metric: value}, 1.0, 1.0, (), f"{label}-{alpha:g}-{seed}")
+        run_record(label, alpha, 0, seed, "d", "m", 1, 1, 2, {metric: value}, 1.0, 1.0, (), f"{label}-{alpha:g}-{seed}")
         for (label, alpha), seeds in values.items()
         for seed, value in enumerate(seeds)
     )

@@ -20,6 +20,7 @@ from vsmooth import add_virtual_classes
 from vsmooth.data import Augmentation, Batch, Batches
 from vsmooth.evaluate import gather_predictions, part_of, predict
 from vsmooth.labels import VirtualSmoothing
+from vsmooth.losses.objective import LabelObjective
 from vsmooth.methods import Standard
 from vsmooth.train import (
     Interrupted,
@@ -100,7 +101,7 @@ def make_trainer(folder: Path, listener: Losses, **changes: Any) -> tuple[Traine
         options["poison"] if accelerator.process_index else -1,
     )
     trainer = Trainer(
-        Standard(SCHEME, CLASSES),
+        Standard(LabelObjective(SCHEME), CLASSES),
         # As a run has it; FSDP must cope with the strides.
         make_network(batchnorm=options["batchnorm"], dropout=options["dropout"]).to(memory_format=torch.channels_last),
         batches,

@@ -32,6 +32,7 @@ from training_driver import (
 
 from vsmooth.data import Batch, Batches
 from vsmooth.labels import LabelSmoothing, OneHot
+from vsmooth.losses.objective import LabelObjective
 from vsmooth.methods import Loss, Method, Standard
 from vsmooth.train import Optimization, Trained, TrainingDivergedError
 
@@ -133,7 +134,7 @@ class Spoilt(Method):
     """The loss of another method, times ``factor`` at one of its steps."""
 
     def __init__(self, step: int, factor: float) -> None:
-        self.inner, self.step, self.factor, self.calls = Standard(OneHot(), CLASSES), step, factor, 0
+        self.inner, self.step, self.factor, self.calls = Standard(LabelObjective(OneHot()), CLASSES), step, factor, 0
 
     def loss(self, model: nn.Module, crafted: Batch) -> Loss:
         self.calls += 1

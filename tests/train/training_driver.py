@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from vsmooth.data import Augmentation, Batches, ImageSet
 from vsmooth.labels import LabelScheme, OneHot, VirtualSmoothing
+from vsmooth.losses.objective import LabelObjective
 from vsmooth.methods import Method, Standard
+from vsmooth.records.run import EpochRecord
 from vsmooth.train import (
-    EpochLog,
     Listener,
     Optimization,
     Trained,
@@ -76,7 +77,7 @@ def make_trainer(case: Case, folder: Path, seed: int = 0, **changes: Any) -> Tra
         drop_last=True,
         device="cpu",
     )
-    method: Method = Standard(case.scheme, CLASSES)
+    method: Method = Standard(LabelObjective(case.scheme), CLASSES)
     accelerator = make_accelerator(
         case.precision, accumulate=case.optimization.accumulate, compile_model=case.compiled
     )
@@ -109,7 +110,7 @@ class At(Listener):
         self.step, self.act = step, act
         self.messages: list[str] = []
         self.losses: list[float] = []
-        self.logs: list[EpochLog] = []
+        self.logs: list[EpochRecord] = []
 
     def on_step(self, step: int, total: int, loss: float) -> None:
         self.losses.append(loss)
@@ -117,7 +118,7 @@ class At(Listener):
             self.step = -1
             self.act()
 
-    def on_epoch(self, log: EpochLog) -> None:
+    def on_epoch(self, log: EpochRecord) -> None:
         self.logs.append(log)
 
     def on_message(self, text: str) -> None:

@@ -22,9 +22,9 @@ from vsmooth.data import Dataset, known_set, load_dataset
 from vsmooth.experiments.compare import ComparePlan, compare
 from vsmooth.experiments.run import evaluate_run, read_spec, run_experiment
 from vsmooth.experiments.run_paths import gather_runs
-from vsmooth.experiments.specs.label_names import AutoAlpha, parse_label
 from vsmooth.experiments.teaching.distill import DistillPlan, distill
 from vsmooth.experiments.teaching.sources import open_teachers
+from vsmooth.losses import parse_candidates, parse_objective
 from vsmooth.recipes import get_recipe
 from vsmooth.records.comparison import Comparison, load_comparison
 from vsmooth.records.run import RunRecord, read_record
@@ -92,10 +92,7 @@ def _run(command: Command, console: Console, typed: str) -> None:
 
 
 def _train(command: Train, console: Console) -> None:
-    label = parse_label(command.label)
-    if isinstance(label, AutoAlpha):
-        raise ValueError("vsmooth train takes one alpha; vsmooth compare --labels vs:auto chooses one")
-    spec = spec_of(command.setting).with_label(label, command.seed)
+    spec = spec_of(command.setting).with_objective(parse_objective(command.label), command.seed)
     dataset = _load_for(command, console)
     if command.dry_run:
         dry_train(spec, dataset, command.execution, console)
@@ -110,8 +107,8 @@ def _train(command: Train, console: Console) -> None:
 def _compare(command: Compare, console: Console, typed: str) -> None:
     if command.seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {command.seeds}")
-    labels = tuple(parse_label(text) for text in command.labels)
-    plan = ComparePlan(spec_of(command.setting), labels, tuple(range(command.seeds)))
+    objectives = tuple(parse_candidates(text) for text in command.labels)
+    plan = ComparePlan(spec_of(command.setting), objectives, tuple(range(command.seeds)))
     dataset = _load_for(command, console)
     if command.dry_run:
         dry_compare(plan, dataset, command.execution, console)

@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from vsmooth.experiments.compare import CompareListener
-from vsmooth.experiments.specs.label_names import label_text
 from vsmooth.experiments.specs.run_spec import RunSpec
-from vsmooth.train import EpochLog
+from vsmooth.records.run import EpochRecord
 
 # A log file gets a line a minute, a terminal a moving bar.
 SECONDS_BETWEEN_LINES = 60.0
@@ -61,20 +60,22 @@ class Display(CompareListener):
         self.progress.reset(self.steps, description=self.name, total=None, note="", visible=True)
 
     def _what(self, spec: RunSpec) -> str:
-        if spec.distillation is None:
-            return "plain" if self.teachers else label_text(spec.label)
-        return f"KD from {self.teachers.get(spec.distillation.teacher, 'a teacher')}"
+        if spec.method.teacher:
+            return f"{spec.method.name} from {self.teachers.get(spec.method.teacher, 'a teacher')}"
+        own = " ".join(filter(None, (spec.method.name, spec.step.name, spec.objective.text)))
+        return "plain" if self.teachers else own
 
     def on_step(self, step: int, total: int, loss: float) -> None:
         self.progress.update(self.steps, completed=step, total=total)
 
-    def on_epoch(self, log: EpochLog) -> None:
+    def on_epoch(self, record: EpochRecord) -> None:
+        parts = "".join(f" {name} {value:.3f}" for name, value in record.parts.items())
         note = (
-            f"epoch {log.epoch}/{self.epochs}  loss {log.loss:.3f}  validation accuracy "
-            f"{100 * log.metrics['accuracy']:.1f} %  {log.images_per_second:,.0f} images/s"
+            f"epoch {record.epoch}/{self.epochs}  loss {record.loss:.3f}{f' ({parts.strip()})' if parts else ''}  "
+            f"validation accuracy {100 * record.validation['accuracy']:.1f} %  {record.images_per_second:,.0f} images/s"
         )
         self.progress.update(self.steps, note=note)
-        last = log.epoch == self.epochs
+        last = record.epoch == self.epochs
         if not self.console.is_terminal and (last or time.monotonic() - self._line_at >= SECONDS_BETWEEN_LINES):
             self._line_at = time.monotonic()
             say(self.console, f"{self.name}: {note}")

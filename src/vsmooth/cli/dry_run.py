@@ -9,9 +9,9 @@ from vsmooth.cli.plot import draw_curve
 from vsmooth.data import Dataset
 from vsmooth.experiments.compare import ComparePlan, check_distinct
 from vsmooth.experiments.dry_run import DryRun, dry_run
-from vsmooth.experiments.specs.label_names import AutoAlpha
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.experiments.teaching.distill import DistillPlan
+from vsmooth.losses import Candidates
 from vsmooth.train import Execution
 
 _NOTHING_DONE = "dry run: nothing was trained to the end, no run was written; leave out --dry-run to train"
@@ -25,12 +25,12 @@ def dry_train(spec: RunSpec, dataset: Dataset, execution: Execution, console: Co
 
 def dry_compare(plan: ComparePlan, dataset: Dataset, execution: Execution, console: Console) -> None:
     """The run with the most outputs, and how many runs there are."""
-    check_distinct(plan.labels, dataset.num_classes)
+    check_distinct(plan, dataset.num_classes)
     spec = _widest(plan, dataset.num_classes)
     found = dry_run(spec, dataset, execution)
     print_dry_run(found, spec, console)
-    most = "at most " if plan.most_runs > len(plan.labels) * len(plan.seeds) else ""
-    runs = f"{len(plan.labels)} labels x {len(plan.seeds)} seeds: {most}{plan.most_runs} runs"
+    most = "at most " if plan.most_runs > len(plan.objectives) * len(plan.seeds) else ""
+    runs = f"{len(plan.objectives)} labels x {len(plan.seeds)} seeds: {most}{plan.most_runs} runs"
     seconds = duration_text(found.seconds * plan.most_runs)
     _line(console, "comparison", f"{runs}, {most or 'about '}{seconds} if none is finished yet")
     say(console, _NOTHING_DONE)
@@ -94,8 +94,8 @@ def duration_text(seconds: float) -> str:
 
 def _widest(plan: ComparePlan, num_classes: int) -> RunSpec:
     """The run with the most outputs: none of the others takes longer."""
-    schemes = (label.candidates()[0] if isinstance(label, AutoAlpha) else label for label in plan.labels)
-    return plan.base.with_label(max(schemes, key=lambda scheme: scheme.width(num_classes)))
+    objectives = (x.template if isinstance(x, Candidates) else x for x in plan.objectives)
+    return plan.base.with_objective(max(objectives, key=lambda objective: objective.num_virtual(num_classes)))
 
 
 def _print_taught(found: DryRun, teacher: str, spec: RunSpec, console: Console) -> None:

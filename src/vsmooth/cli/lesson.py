@@ -5,17 +5,13 @@ from __future__ import annotations
 from vsmooth.cli.options import Distill
 from vsmooth.cli.parsing import spec_of
 from vsmooth.experiments.specs.distillation import Distillation
-from vsmooth.experiments.specs.label_names import AutoAlpha, parse_label
 from vsmooth.experiments.specs.run_spec import RunSpec
-from vsmooth.losses import Divergence
+from vsmooth.losses import Divergence, parse_objective
 
 
 def student_of(command: Distill) -> RunSpec:
-    """The student without a teacher; ``ValueError`` for a label without alpha."""
-    label = parse_label(command.label)
-    if isinstance(label, AutoAlpha):
-        raise ValueError("vsmooth distill takes one alpha; vsmooth compare --labels vs:auto chooses one")
-    return spec_of(command.setting).with_label(label)
+    """The student without a teacher; ``ValueError`` for a label whose parameter is left to choose."""
+    return spec_of(command.setting).with_objective(parse_objective(command.label))
 
 
 def lesson_of(command: Distill) -> Distillation:

@@ -23,7 +23,6 @@ from vsmooth.cli.options import (
     Train,
 )
 from vsmooth.data import known_image_shape
-from vsmooth.experiments.specs.label_names import label_text
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.models import check_model
 from vsmooth.recipes import Recipe, get_recipe
@@ -96,7 +95,7 @@ def _named_recipe(words: Sequence[str]) -> Recipe | None:
 
 
 def _train_of(recipe: Recipe) -> Train:
-    return Train(label=label_text(recipe.spec.label), recipe=recipe.name, setting=setting_of(recipe.spec))
+    return Train(label=recipe.spec.objective.text, recipe=recipe.name, setting=setting_of(recipe.spec))
 
 
 def _compare_of(recipe: Recipe) -> Compare:

@@ -1,8 +1,6 @@
-"""From a spec to the objects of its training: splits, batches, network, trainer."""
+"""From a spec to the objects of its training: splits, batches, network."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -11,14 +9,10 @@ from torch import nn
 from vsmooth.data import BatchSource, Dataset, Split, make_batches
 from vsmooth.data.dataset import Statistics
 from vsmooth.evaluate.predict import evaluation_mode
-from vsmooth.experiments.results import num_virtual_of
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.head import add_virtual_classes
-from vsmooth.labels import VirtualSmoothing
-from vsmooth.methods import Method, Standard
 from vsmooth.models import build_model, checkpoint_blocks, prefers_channels_last
-from vsmooth.train import Execution, Listener, Trainer, synchronise_batchnorm
-from vsmooth.train.loop import Evaluate
+from vsmooth.train import Execution, synchronise_batchnorm
 
 
 def training_splits(spec: RunSpec, dataset: Dataset) -> tuple[Split, Split]:
@@ -28,7 +22,7 @@ def training_splits(spec: RunSpec, dataset: Dataset) -> tuple[Split, Split]:
 
 
 def build_network(spec: RunSpec, dataset: Dataset) -> nn.Module:
-    """The untrained network of ``spec``, with virtual classes if its label wants them."""
+    """The untrained network of ``spec``, with virtual classes if its objective wants them."""
     return network_for(spec, dataset.num_classes, dataset.image_shape, dataset.channel_statistics())
 
 
@@ -39,9 +33,8 @@ def network_for(
     mean, std = statistics or (None, None)
     channels, height, width = image_shape
     model = build_model(spec.model, num_classes, channels, mean, std, (height, width), spec.drop_path)
-    if isinstance(spec.label, VirtualSmoothing):
-        return add_virtual_classes(model, num_virtual_of(spec, num_classes))
-    return model
+    virtual = spec.objective.num_virtual(num_classes)
+    return add_virtual_classes(model, virtual) if virtual else model
 
 
 def prepared_network(spec: RunSpec, dataset: Dataset, accelerator: Accelerator, execution: Execution) -> nn.Module:
@@ -95,42 +88,5 @@ def training_batches(
         world_size=accelerator.num_processes,
         channels_last=prefers_channels_last(accelerator.device),
         workers=execution.workers,
-        views=None if spec.distillation is None else spec.distillation.views,
-    )
-
-
-def build_trainer(
-    spec: RunSpec,
-    dataset: Dataset,
-    train: Split,
-    accelerator: Accelerator,
-    execution: Execution,
-    *,
-    evaluate: Evaluate,
-    checkpoints: Path,
-    listener: Listener | None = None,
-    method: Method | None = None,
-) -> Trainer:
-    """The trainer of ``spec``; nothing is written before it trains. ``method``: standard training if left out.
-
-    Raises:
-        ValueError: a network, a batch size or options that do not go with the data or with each other.
-    """
-    if execution.fsdp and spec.compile_model:
-        raise ValueError("fsdp and compile do not go together; leave one of them out")
-    if execution.fsdp and accelerator.num_processes == 1:
-        raise ValueError("fsdp shards over several processes, but there is one: start with torchrun, or leave fsdp out")
-    batches = training_batches(spec, dataset, train, accelerator, execution)
-    return Trainer(
-        method or Standard(spec.label, dataset.num_classes),
-        prepared_network(spec, dataset, accelerator, execution),
-        batches,
-        evaluate,
-        accelerator,
-        epochs=spec.epochs,
-        optimization=spec.optimization,
-        checkpoints=checkpoints,
-        keep_checkpoints=execution.keep_checkpoints,
-        shard=execution.fsdp,
-        listener=listener,
+        views=spec.method.views,
     )

@@ -94,7 +94,7 @@ def calibrate_run(folder: Path, settings: CalibrationSettings | None = None) -> 
     found = evaluate_calibration(
         Predictions.load(intact_predictions(folder, record)),
         Predictions.load(validation) if validation.is_file() else None,
-        normalise=record.label == LabelSmoothing.name,
+        normalise=record.variant.objective.kind == LabelSmoothing.name,
         settings=settings,
     )
     write_json(folder / CALIBRATION_FILE, found.to_json())

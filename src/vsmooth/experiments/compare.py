@@ -1,4 +1,4 @@
-"""Labels x seeds of one experiment, with alpha chosen on the validation split where it is to be."""
+"""Objectives x seeds of one experiment, with a parameter chosen on the validation split where it is to be."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from accelerate import PartialState
 from vsmooth.data import Dataset
 from vsmooth.experiments.environment import describe_environment
 from vsmooth.experiments.run import run_experiment
-from vsmooth.experiments.specs.label_names import AutoAlpha, label_text
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.experiments.teaching.lesson import TeacherSource
-from vsmooth.labels import LabelScheme
+from vsmooth.experiments.variants import objective_record
+from vsmooth.losses import Candidates, Objective
 from vsmooth.records.comparison import SUMMARY_FILE, Comparison, load_comparison, write_summary
 from vsmooth.records.json_files import read_json
-from vsmooth.records.run import RunRecord, read_record, write_record
+from vsmooth.records.run import Candidate, RunRecord, read_record, write_record
 from vsmooth.train import CheckpointError, Execution, Listener, TrainingDivergedError
 
 
@@ -35,23 +35,23 @@ class CompareListener(Listener):
 
 @dataclass(frozen=True)
 class ComparePlan:
-    """What to train: ``base`` with every label and every seed."""
+    """What to train: ``base`` with every objective and every seed."""
 
     base: RunSpec
-    labels: tuple[LabelScheme | AutoAlpha, ...]
+    objectives: tuple[Objective | Candidates, ...]
     seeds: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if not self.labels or not self.seeds:
+        if not self.objectives or not self.seeds:
             raise ValueError("a comparison needs at least one label and one seed")
-        if len(set(self.labels)) < len(self.labels):
+        if len(set(self.objectives)) < len(self.objectives):
             raise ValueError("a label is named twice")
 
     @property
     def most_runs(self) -> int:
-        """Number of trainings if every chosen alpha has to be trained for all other seeds."""
-        per_label = (len(x.grid) - 1 if isinstance(x, AutoAlpha) else 0 for x in self.labels)
-        return len(self.labels) * len(self.seeds) + sum(per_label)
+        """Number of trainings if every parameter that is chosen has to be trained for all other seeds."""
+        more = (len(x.grid) - 1 if isinstance(x, Candidates) else 0 for x in self.objectives)
+        return len(self.objectives) * len(self.seeds) + sum(more)
 
 
 def compare(
@@ -64,21 +64,21 @@ def compare(
 ) -> Comparison:
     """Run what is not yet run, then write ``summary.json``; a comparison that stops early sums up what is finished.
 
-    Seeds go round first, so an interrupted comparison has whole seeds to show. Alpha of an :class:`AutoAlpha` is the
-    one of its grid with the lowest validation NLL at the first seed: a proper score, which asks for accuracy and
+    Seeds go round first, so an interrupted comparison has whole seeds to show. The parameter of :class:`Candidates` is
+    the one of the grid with the lowest validation NLL at the first seed: a proper score, which asks for accuracy and
     calibration at once. The test split is evaluated at the end of a run and chooses nothing.
 
     Raises:
         ValueError: two labels that mean the same for this data; else as :func:`run_experiment`.
         TrainingDivergedError, CheckpointError: as :func:`run_experiment`, with the label and the seed.
     """
-    check_distinct(plan.labels, dataset.num_classes)
+    check_distinct(plan, dataset.num_classes)
     runs = Runs(dataset, directory, command, plan.most_runs, listener or CompareListener(), execution)
-    labels = _Labels(plan, runs)
+    objectives = _Objectives(plan, runs)
     with runs.summed_up():
         for seed in plan.seeds:
-            for label in plan.labels:
-                runs.kept.append(labels.run(label, seed))
+            for objective in plan.objectives:
+                runs.kept.append(objectives.run(objective, seed))
     return runs.comparison()
 
 
@@ -140,65 +140,58 @@ class Runs:
                 self.listener.on_left_out(gone)
 
     def _unique(self) -> tuple[RunRecord, ...]:
-        """One run for each network and seed: an alpha that was chosen may also have been asked for by name."""
-        found: dict[tuple[object, ...], RunRecord] = {}
+        """One run for each variant and seed: a parameter that was chosen may also have been asked for by name."""
+        found: dict[tuple[str, int], RunRecord] = {}
         for run in self.kept:
-            key = (run.label, run.alpha, run.num_virtual, run.teacher, run.seed)
+            key = (run.variant.key, run.seed)
             if key not in found or run.selected_from is not None:
                 found[key] = run
         return tuple(found.values())
 
 
 @dataclass
-class _Labels:
+class _Objectives:
     plan: ComparePlan
     runs: Runs
-    chosen: dict[AutoAlpha, RunRecord] = field(default_factory=dict)
+    chosen: dict[Candidates, tuple[Objective, tuple[Candidate, ...]]] = field(default_factory=dict)
 
-    def run(self, label: LabelScheme | AutoAlpha, seed: int) -> RunRecord:
-        """The record of ``label``, with the candidates where alpha was chosen."""
-        if not isinstance(label, AutoAlpha):
-            return self._run(label, seed)
-        if label not in self.chosen:
-            self.chosen[label] = self._choose(label, seed)
-            return self.chosen[label]
-        best = self.chosen[label]
-        return replace(self._run(replace(label.scheme, alpha=best.alpha), seed), selected_from=best.selected_from)
+    def run(self, objective: Objective | Candidates, seed: int) -> RunRecord:
+        """The record of ``objective``, with the candidates where its parameter was chosen."""
+        if not isinstance(objective, Candidates):
+            return self._run(objective, seed)
+        if objective not in self.chosen:
+            self.chosen[objective] = self._choose(objective, seed)
+        best, tried = self.chosen[objective]
+        return replace(self._run(best, seed), selected_from=tried)
 
-    def _run(self, label: LabelScheme, seed: int) -> RunRecord:
-        return self.runs.run(self.plan.base.with_label(label, seed), label_text(label))
+    def _run(self, objective: Objective, seed: int) -> RunRecord:
+        return self.runs.run(self.plan.base.with_objective(objective, seed), objective.text)
 
-    def _choose(self, label: AutoAlpha, seed: int) -> RunRecord:
-        candidates = [self._run(scheme, seed) for scheme in label.candidates()]
-        tried = tuple(
-            {
-                "alpha": run.alpha,
-                "validation_nll": run.history[-1].validation_nll,
-                "validation_accuracy": run.history[-1].validation_accuracy,
-            }
-            for run in candidates
-        )
-        best = min(candidates, key=lambda run: run.history[-1].validation_nll)
-        return replace(best, selected_from=tried)
+    def _choose(self, candidates: Candidates, seed: int) -> tuple[Objective, tuple[Candidate, ...]]:
+        tried = []
+        for value, objective in zip(candidates.grid, candidates.objectives(), strict=True):
+            run = self._run(objective, seed)
+            last = run.history[-1].validation
+            tried.append((objective, Candidate(run.name, value, last["nll"], last["accuracy"])))
+        best, _ = min(tried, key=lambda one: one[1].nll)
+        return best, tuple(candidate for _, candidate in tried)
 
 
 def _device() -> torch.device:
     return torch.device(PartialState().device)
 
 
-def check_distinct(labels: tuple[LabelScheme | AutoAlpha, ...], num_classes: int) -> None:
-    """Raise ``ValueError`` if two of ``labels`` mean the same for ``num_classes`` classes."""
-    seen: dict[tuple[str, float | None, int], LabelScheme | AutoAlpha] = {}
-    for label in labels:
-        scheme, alpha = (label.scheme, None) if isinstance(label, AutoAlpha) else (label, label.alpha)
-        twin = seen.setdefault((scheme.name, alpha, scheme.width(num_classes)), label)
-        if twin is not label:
-            both = f"{_text(twin)} and {_text(label)}"
+def check_distinct(plan: ComparePlan, num_classes: int) -> None:
+    """Raise ``ValueError`` if two objectives of ``plan`` mean the same for ``num_classes`` classes."""
+    seen: dict[tuple[object, ...], Objective | Candidates] = {}
+    for objective in plan.objectives:
+        template = objective.template if isinstance(objective, Candidates) else objective
+        found = objective_record(template, num_classes)
+        parameter = None if template is not objective else found.parameter
+        twin = seen.setdefault((found.kind, template is objective, parameter, found.num_virtual), objective)
+        if twin is not objective:
+            both = f"{twin.text} and {objective.text}"
             raise ValueError(f"two of the labels are the same for {num_classes} classes: {both}")
-
-
-def _text(label: LabelScheme | AutoAlpha) -> str:
-    return f"{label.scheme.short_name.lower()}:auto" if isinstance(label, AutoAlpha) else label_text(label)
 
 
 def _rows_gone(directory: Path, comparison: Comparison) -> tuple[str, ...]:

@@ -13,14 +13,14 @@ from accelerate import Accelerator
 from torch import nn
 
 from vsmooth.data import Batch, BatchSource, Dataset, Split, StreamedBatches
-from vsmooth.experiments.build import build_trainer, training_splits
 from vsmooth.experiments.environment import device_name
+from vsmooth.experiments.prepare import prepare
 from vsmooth.experiments.results import evaluate_split
 from vsmooth.experiments.specs.run_spec import RunSpec
-from vsmooth.experiments.teaching.lesson import TeacherSource, make_lesson
+from vsmooth.experiments.teaching.lesson import TeacherSource
 from vsmooth.head import virtual_heads
 from vsmooth.memory import peak_memory
-from vsmooth.train import Execution, Trainer, make_accelerator
+from vsmooth.train import Execution, Trainer
 from vsmooth.train.tracking import check_tracker
 
 _WARM_UP, _TIMED = 3, 10
@@ -82,7 +82,7 @@ def dry_run(
 ) -> DryRun:
     """Build ``spec`` as a run would, train a few steps, evaluate a few images, and throw it away.
 
-    ``teacher`` is the one whose fingerprint ``spec.distillation`` has; it looks at every batch, and nothing is kept.
+    ``teacher`` is the one whose fingerprint ``spec.method`` has; it looks at every batch, and nothing is kept.
 
     Raises:
         ValueError, ModuleNotFoundError: as a run would.
@@ -91,23 +91,11 @@ def dry_run(
     execution = execution or Execution()
     if execution.track is not None:
         check_tracker(execution.track)
-    accelerator = make_accelerator(
-        spec.precision, accumulate=spec.optimization.accumulate, compile_model=spec.compile_model
-    )
-    if accelerator.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(accelerator.device)
-    train, validation = training_splits(spec, dataset)
-    lesson = make_lesson(spec, dataset, teacher, accelerator, execution.workers)
-    trainer = build_trainer(
-        spec,
-        dataset,
-        train,
-        accelerator,
-        execution,
-        evaluate=lambda _: {},
-        checkpoints=Path(),  # only single steps
-        method=None if lesson is None else lesson.method(),
-    )
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    prepared = prepare(spec, dataset, execution, teacher, checkpoints=Path())  # only single steps: none is written
+    accelerator, trainer, lesson = prepared.accelerator, prepared.trainer, prepared.lesson
+    train, validation = prepared.train, prepared.validation
     batches = _endless(trainer.batches)
     _take_steps(trainer, batches, _WARM_UP, _WARM_UP_PATIENCE)
     timed_steps, timed_seconds = _take_steps(trainer, batches, _TIMED, _PATIENCE)

@@ -15,10 +15,12 @@ from vsmooth.data import BatchSource, Dataset, Split, make_batches
 from vsmooth.digests import digest_of
 from vsmooth.evaluate import CleanMetrics, Predictions, evaluate_clean, gather_predictions, part_of, predict
 from vsmooth.experiments.specs.run_spec import RunSpec
+from vsmooth.experiments.variants import variant_of
 from vsmooth.models import prefers_channels_last
-from vsmooth.records.run import PREDICTIONS, WEIGHTS_FILE, EpochRecord, RunRecord, write_record
+from vsmooth.records.run import PREDICTIONS, WEIGHTS_FILE, RunRecord, write_record
 from vsmooth.records.teacher import TeacherRecord
-from vsmooth.train import CheckpointError, EpochLog, Trained, save_weights
+from vsmooth.records.variant import Variant
+from vsmooth.train import CheckpointError, Trained, save_weights
 
 Evaluator = Callable[[nn.Module], Predictions]
 _ROUNDING = 1e-4
@@ -27,8 +29,8 @@ _PIXELS = _LARGEST_BATCH * 64 * 64  # of one channel in a batch
 
 
 def num_virtual_of(spec: RunSpec, num_classes: int) -> int:
-    """V: 0 unless the label is virtual smoothing."""
-    return spec.label.width(num_classes) - num_classes
+    """V: 0 unless the objective has virtual classes."""
+    return spec.objective.num_virtual(num_classes)
 
 
 def evaluate_split(model: nn.Module, split: Split, accelerator: Accelerator, workers: int | None = None) -> Predictions:
@@ -72,8 +74,8 @@ def write_results(
     Raises:
         CheckpointError: the disk is full or the folder cannot be written; the run stays unfinished.
     """
-    record = _record(spec, dataset, trained, evaluate_clean(predictions["test"]))
-    record = replace(record, metrics={**record.metrics, **(teacher_metrics or {})}, teacher=teacher)
+    metrics = {**finite_metrics(evaluate_clean(predictions["test"])), **(teacher_metrics or {})}
+    record = _record(spec, dataset, trained, variant_of(spec, dataset.num_classes, teacher), metrics)
     try:
         digests = save_predictions(predictions, folder)
         digests[WEIGHTS_FILE] = save_weights(folder / WEIGHTS_FILE, trained.model.state_dict())
@@ -113,21 +115,21 @@ def check_same_metrics(record: RunRecord, found: Mapping[str, float], folder: Pa
         )
 
 
-def _record(spec: RunSpec, dataset: Dataset, trained: Trained, metrics: CleanMetrics) -> RunRecord:
+def _record(
+    spec: RunSpec, dataset: Dataset, trained: Trained, variant: Variant, metrics: dict[str, float]
+) -> RunRecord:
     return RunRecord(
-        label=spec.label.name,
-        alpha=spec.label.alpha,
-        num_virtual=num_virtual_of(spec, dataset.num_classes),
+        variant=variant,
         seed=spec.seed,
         data=spec.data,
         model=spec.model,
         epochs=spec.epochs,
         parameters=sum(p.numel() for p in trained.model.parameters()),
         num_classes=dataset.num_classes,
-        metrics=finite_metrics(metrics),
+        metrics=metrics,
         train_seconds=trained.seconds,
         images_per_second=trained.images_per_second,
-        history=tuple(_epoch_record(log) for log in trained.history),
+        history=trained.history,
         folder=spec.folder,
     )
 
@@ -135,17 +137,3 @@ def _record(spec: RunSpec, dataset: Dataset, trained: Trained, metrics: CleanMet
 def finite_metrics(metrics: CleanMetrics) -> dict[str, float]:
     """The metrics by name, without those that K is too small for."""
     return {name: value for name, value in asdict(metrics).items() if value is not None}
-
-
-def _epoch_record(log: EpochLog) -> EpochRecord:
-    return EpochRecord(
-        epoch=log.epoch,
-        loss=log.loss,
-        learning_rate=log.learning_rate,
-        seconds=log.seconds,
-        images_per_second=log.images_per_second,
-        validation_accuracy=log.metrics["accuracy"],
-        validation_nll=log.metrics["nll"],
-        validation_ece=log.metrics["ece"],
-        validation_confidence=log.metrics["mean_confidence"],
-    )

@@ -12,17 +12,17 @@ from torch import nn
 from vsmooth.data import Dataset
 from vsmooth.digests import DamagedFileError
 from vsmooth.evaluate import CleanMetrics, evaluate_clean
-from vsmooth.experiments.build import build_trainer, network_for, place, training_splits
+from vsmooth.experiments.build import network_for, place, training_splits
+from vsmooth.experiments.prepare import prepare
 from vsmooth.experiments.results import (
     check_same_metrics,
     evaluate_split,
     finite_metrics,
     save_predictions,
-    split_evaluator,
     write_results,
 )
 from vsmooth.experiments.specs.run_spec import RunSpec
-from vsmooth.experiments.teaching.lesson import TeacherSource, make_lesson
+from vsmooth.experiments.teaching.lesson import TeacherSource
 from vsmooth.records.comparison import SUMMARY_FILE
 from vsmooth.records.json_files import read_json, write_json
 from vsmooth.records.run import (
@@ -53,7 +53,7 @@ def run_experiment(
 
     Under ``torchrun`` or ``accelerate launch`` every process calls this, and ``root`` must be a folder that all of
     them see; the first one writes. ``execution`` says how, not what: it does not change the folder. ``teacher`` is the
-    one whose fingerprint ``spec.distillation`` has.
+    one whose fingerprint ``spec.method`` has.
 
     Raises:
         ValueError: the folder belongs to another experiment or other data, or the folder cannot be written; there is
@@ -80,44 +80,24 @@ def _train_and_write(
     execution: Execution,
     teacher: TeacherSource | None,
 ) -> None:
-    accelerator = make_accelerator(
-        spec.precision,
-        accumulate=spec.optimization.accumulate,
-        compile_model=spec.compile_model,
-        track=execution.track,
-        logs=folder.parent / "logs",
-    )
-    train, validation = training_splits(spec, dataset)
-
-    validate = split_evaluator(validation, accelerator, execution.workers)
-
-    def evaluate(network: nn.Module) -> dict[str, float]:
-        metrics = evaluate_clean(validate(network))
-        return {name: getattr(metrics, name) for name in ("accuracy", "nll", "ece", "mean_confidence")}
-
-    lesson = make_lesson(spec, dataset, teacher, accelerator, execution.workers)
-    method = None if lesson is None else lesson.method()
-    trainer = build_trainer(
+    prepared = prepare(
         spec,
         dataset,
-        train,
-        accelerator,
         execution,
-        evaluate=evaluate,
+        teacher,
         checkpoints=folder / _CHECKPOINTS,
+        logs=folder.parent / "logs",
         listener=listener,
-        method=method,
     )
+    accelerator, trainer, lesson = prepared.accelerator, prepared.trainer, prepared.lesson
     if accelerator.is_main_process:
         _claim_folder(folder, spec, dataset)  # only now: a spec that cannot be built leaves no folder
     accelerator.wait_for_everyone()
-    if lesson is not None and method is not None:
-        lesson.introduce(listener.on_message)
-        trainer.method = lesson.cached(method, train, folder.parent, listener.on_message)
+    prepared.keep_teacher_logits(folder.parent, listener)
     with tracked(accelerator, listener, folder, spec.to_json()) as trainer.listener:
         trained = trainer.train()
     test = evaluate_split(trained.model, dataset.test, accelerator, execution.workers)
-    predictions = {"test": test, "validation": validate(trained.model)}
+    predictions = {"test": test, "validation": prepared.validate(trained.model)}
     taught = None if lesson is None else lesson.metrics(test)
     if accelerator.is_main_process:
         record = None if teacher is None else teacher.record

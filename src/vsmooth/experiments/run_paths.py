@@ -32,7 +32,7 @@ def gather_runs(paths: Sequence[Path]) -> Comparison:
     """The finished runs of `paths` as one comparison, whose runs carry their whole path as folder.
 
     ValueError for a run that is not finished, and for runs that are not of one experiment: other images, another
-    network or number of epochs, or two runs with the same label, teacher and seed.
+    network or number of epochs, or two runs of the same variant and seed.
     """
     folders = find_runs(paths)
     runs = tuple(replace(finished_record(folder), folder=str(folder.resolve())) for folder in folders)
@@ -74,12 +74,12 @@ def _check_one_experiment(runs: Sequence[RunRecord]) -> None:
                     f"{Path(run.folder).name} and {Path(first.folder).name} differ in {what} ({ours} and {theirs}), so "
                     "they cannot stand in one table; give the runs of one experiment at a time"
                 )
-    keys = [(run.label, run.alpha, run.num_virtual, run.teacher, run.seed) for run in runs]
+    keys = [(run.variant.key, run.seed) for run in runs]
     twin = next((i for i, key in enumerate(keys) if key in keys[:i]), None)
     if twin is not None:
         other = runs[keys.index(keys[twin])]
         raise ValueError(
-            f"{runs[twin].folder} and {other.folder} have the same label and seed; leave one of them out"
+            f"{runs[twin].folder} and {other.folder} are both {other.name} with the same seed; leave one of them out"
         )
 
 

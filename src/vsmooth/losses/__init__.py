@@ -1,5 +1,6 @@
-"""Losses: cross entropy against smoothed labels, divergence from other logits, margins for an attacker."""
+"""Losses: cross entropy against smoothed labels, objectives, divergence from other logits, margins for an attacker."""
 
+from vsmooth.losses.catalogue import FORMS, Candidates, parse_candidates, parse_objective
 from vsmooth.losses.cross_entropy import (
     Reduction,
     SmoothedCrossEntropy,
@@ -9,10 +10,15 @@ from vsmooth.losses.cross_entropy import (
 )
 from vsmooth.losses.divergence import Divergence, DivergenceKind, decoupled_divergence, kl_divergence, standardise
 from vsmooth.losses.margin import dlr, margin, targeted_dlr, targeted_margin
+from vsmooth.losses.objective import LabelObjective, Objective
 
 __all__ = [
+    "FORMS",
+    "Candidates",
     "Divergence",
     "DivergenceKind",
+    "LabelObjective",
+    "Objective",
     "Reduction",
     "SmoothedCrossEntropy",
     "VirtualSmoothingLoss",
@@ -20,6 +26,8 @@ __all__ = [
     "dlr",
     "kl_divergence",
     "margin",
+    "parse_candidates",
+    "parse_objective",
     "smoothed_cross_entropy",
     "standardise",
     "targeted_dlr",

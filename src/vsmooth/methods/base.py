@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
 
-from vsmooth.data import Batch
+from vsmooth.data import Batch, BatchSource
 
 
 @dataclass(frozen=True, eq=False)
 class Loss:
-    """The scalar to descend and its named parts, for display."""
+    """The scalar to descend and its named parts, which are averaged over an epoch, recorded and shown."""
 
     total: Tensor
     parts: dict[str, Tensor] = field(default_factory=dict)
@@ -29,3 +30,7 @@ class Method(ABC):
     @abstractmethod
     def loss(self, model: nn.Module, crafted: Any) -> Loss:
         """The loss of ``model`` on what :meth:`craft` made; a step rule may call it more than once."""
+
+    def validate(self, model: nn.Module, batches: BatchSource) -> Mapping[str, float]:
+        """Numbers of the method's own on the validation split, by name, added to accuracy and calibration; none."""
+        return {}

@@ -8,8 +8,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from vsmooth.data import Batch
-from vsmooth.labels import LabelScheme
-from vsmooth.losses import Divergence, smoothed_cross_entropy
+from vsmooth.losses import Divergence, Objective
 from vsmooth.methods.base import Loss, Method
 from vsmooth.methods.teacher import Teacher
 
@@ -23,10 +22,10 @@ class Taught(NamedTuple):
 
 @dataclass(frozen=True)
 class Distill(Method):
-    """``gamma * tau^2 * KL(teacher || student) + (1 - gamma) * CE(student)``.
+    """``gamma * tau^2 * KL(teacher || student) + (1 - gamma) * objective(student)``.
 
     teacher: its logits are of the K real classes, or of all K + V where teacher and student have the same V.
-    scheme, num_classes: the labels of the student's own cross entropy; the student has the width that they want.
+    objective, num_classes: of the student's own loss; the student has the width that it wants.
     gamma: weight of the divergence in [0, 1]; the cross entropy weighs 1 - gamma. (One library calls alpha the weight
     of the cross entropy.) divergence: KL at temperature tau, or another; tau^2 keeps its gradient's scale.
     Loss parts, unweighted: "kd" (tau^2 included) and "ce"; a part without weight is not computed.
@@ -40,7 +39,7 @@ class Distill(Method):
     """
 
     teacher: Teacher
-    scheme: LabelScheme
+    objective: Objective
     num_classes: int
     gamma: float = 1.0
     divergence: Divergence = field(default_factory=Divergence)
@@ -60,8 +59,7 @@ class Distill(Method):
             student = self._compared(logits)
             terms["kd"] = self.gamma, self.divergence(teacher, student, batch.labels)
         if self.gamma < 1:
-            labelled = smoothed_cross_entropy(logits, batch.labels, self.scheme, self.num_classes)
-            terms["ce"] = 1 - self.gamma, labelled
+            terms["ce"] = 1 - self.gamma, self.objective.loss(logits, batch.labels, self.num_classes)
         weighted = [weight * term if weight != 1 else term for weight, term in terms.values()]
         return Loss(sum(weighted[1:], weighted[0]), {name: term.detach() for name, (_, term) in terms.items()})
 

@@ -1,4 +1,4 @@
-"""Standard training: cross entropy against one label scheme."""
+"""Standard training: one objective on the images as they are."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from torch import nn
 
 from vsmooth.data import Batch
-from vsmooth.labels import LabelScheme
-from vsmooth.losses import smoothed_cross_entropy
+from vsmooth.losses import Objective
 from vsmooth.methods.base import Loss, Method
 
 
 @dataclass(frozen=True)
 class Standard(Method):
-    """``mean_i CE(model(x_i), label_i)`` with the labels of ``scheme`` over ``num_classes`` real classes."""
+    """``objective(model(x), y)`` over ``num_classes`` real classes, the mean of a batch."""
 
-    scheme: LabelScheme
+    objective: Objective
     num_classes: int
 
     def loss(self, model: nn.Module, crafted: Batch) -> Loss:
-        logits = model(crafted.images)
-        return Loss(smoothed_cross_entropy(logits, crafted.labels, self.scheme, self.num_classes))
+        return Loss(self.objective.loss(model(crafted.images), crafted.labels, self.num_classes))

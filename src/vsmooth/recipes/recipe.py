@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from vsmooth.data import Dataset
 from vsmooth.data.known_sets import KNOWN_SETS
-from vsmooth.experiments.specs.label_names import label_text
 from vsmooth.experiments.specs.run_spec import RunSpec
-from vsmooth.labels import LabelScheme, LabelSmoothing, OneHot, VirtualSmoothing
+from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
+from vsmooth.losses import LabelObjective, Objective
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,18 @@ class Recipe:
     @property
     def vs_alpha(self) -> float:
         """The paper's alpha for virtual smoothing."""
-        return self.spec.label.alpha
+        return self.spec.objective.parameter or 0.0
 
     @property
-    def labels(self) -> tuple[LabelScheme, ...]:
+    def objectives(self) -> tuple[Objective, ...]:
         """One-hot, label smoothing and virtual smoothing, as the table compares them."""
-        return OneHot(), LabelSmoothing(self.ls_alpha), VirtualSmoothing(self.vs_alpha)
+        schemes = OneHot(), LabelSmoothing(self.ls_alpha), VirtualSmoothing(self.vs_alpha)
+        return tuple(LabelObjective(scheme) for scheme in schemes)
 
     @property
     def label_texts(self) -> tuple[str, ...]:
-        """:attr:`labels` as they are typed."""
-        return tuple(label_text(label) for label in self.labels)
+        """:attr:`objectives` as they are typed."""
+        return tuple(objective.text for objective in self.objectives)
 
     def check_fits(self, dataset: Dataset, image_size: int | None = None) -> None:
         """Raise ``ValueError`` unless the images are what the recipe is for; ``image_size`` replaces the recipe's."""

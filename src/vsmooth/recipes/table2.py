@@ -14,6 +14,7 @@ from __future__ import annotations
 from vsmooth.data.known_sets import KNOWN_SETS
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.labels import VirtualSmoothing
+from vsmooth.losses import LabelObjective
 from vsmooth.recipes.recipe import Origins, Recipe, Reported
 from vsmooth.train.optim import Optimization
 
@@ -52,7 +53,7 @@ def _recipe(
     spec = RunSpec(
         data=data,
         model=model,
-        label=VirtualSmoothing(vs_alpha),
+        objective=LabelObjective(VirtualSmoothing(vs_alpha)),
         epochs=200,
         batch_size=128,
         optimization=_SGD,

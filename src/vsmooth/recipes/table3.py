@@ -16,6 +16,7 @@ from vsmooth.data import Mixing
 from vsmooth.data.known_sets import KNOWN_SETS
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.labels import VirtualSmoothing
+from vsmooth.losses import LabelObjective
 from vsmooth.recipes.recipe import Origins, Recipe, Reported
 from vsmooth.train.optim import Optimization
 
@@ -53,7 +54,7 @@ def _cnn(network: str, ls_alpha: float, vs_alpha: float, accuracy: Reported) -> 
     spec = RunSpec(
         data="imagenet",
         model=f"{network}-imagenet",
-        label=VirtualSmoothing(vs_alpha),
+        objective=LabelObjective(VirtualSmoothing(vs_alpha)),
         epochs=120,
         batch_size=256,
         optimization=_SGD,
@@ -77,7 +78,7 @@ def _t2t(
     spec = RunSpec(
         data="imagenet",
         model=network,
-        label=VirtualSmoothing(vs_alpha),
+        objective=LabelObjective(VirtualSmoothing(vs_alpha)),
         epochs=120,
         batch_size=batch_size,
         optimization=adamw,

@@ -1,4 +1,4 @@
-"""Runs that differ in label or teacher and seed, grouped and compared; what a comparison leaves behind."""
+"""Runs that differ in variant and seed, grouped and compared; what a comparison leaves behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vsmooth.labels import OneHot
 from vsmooth.records.json_files import read_json, write_json
 from vsmooth.records.run import (
     RECORD_FILE,
@@ -25,6 +24,7 @@ from vsmooth.records.run import (
 )
 from vsmooth.records.statistics import MeanStd, PairedDifference, mean_std, paired_difference
 from vsmooth.records.teacher import TeacherRecord
+from vsmooth.records.variant import Variant
 
 SUMMARY_FILE = "summary.json"
 SUMMARY_METRICS = ("accuracy", "ece", "nll", "brier", "mean_confidence")
@@ -32,26 +32,24 @@ SUMMARY_METRICS = ("accuracy", "ece", "nll", "brier", "mean_confidence")
 
 @dataclass(frozen=True)
 class Group:
-    """The runs of one label, alpha and teacher, one per seed; `plain`: without a teacher where others have one."""
+    """The runs of one variant, one per seed; `plain`: without a teacher where others that are like it have one."""
 
-    label: str
-    alpha: float
-    num_virtual: int
+    variant: Variant
     runs: tuple[RunRecord, ...]
     plain: bool = False
 
     @property
     def name(self) -> str:
-        """The name of its runs; "plain" for students without a teacher, with their label if it is smoothed."""
-        own = self.runs[0].name
+        """The name of its variant; "plain" for students without a teacher, with an objective other than one-hot."""
+        own = self.variant.name
         if not self.plain:
             return own
-        return "plain" if self.label == OneHot.name else f"plain, {own}"
+        return "plain" if self.variant.objective.is_one_hot else f"plain, {own}"
 
     @property
     def teacher(self) -> TeacherRecord | None:
         """Who taught these students."""
-        return self.runs[0].teacher if self.runs else None
+        return self.variant.teacher
 
     def values(self, metric: str) -> list[float]:
         """The finite values of a metric, one per seed."""
@@ -70,10 +68,7 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Runs that differ in label and seed only, and how they came about; `directory` holds their folders.
-
-    Or in teacher and seed: then the students without one are the baseline, in place of the one-hot networks.
-    """
+    """Runs that differ in variant and seed only, and how they came about; `directory` holds their folders."""
 
     runs: tuple[RunRecord, ...]
     command: str
@@ -87,37 +82,47 @@ class Comparison:
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
-        """The runs by label, alpha and teacher, in order of first appearance."""
-        found: dict[tuple[str, float, int, TeacherRecord | None], list[RunRecord]] = {}
+        """The runs by variant, in order of first appearance."""
+        found: dict[str, list[RunRecord]] = {}
         for run in self.runs:
-            found.setdefault((run.label, run.alpha, run.num_virtual, run.teacher), []).append(run)
-        return tuple(
-            Group(label, alpha, virtual, _by_seed(runs), plain=self.has_teachers and teacher is None)
-            for (label, alpha, virtual, teacher), runs in found.items()
-        )
+            found.setdefault(run.variant.key, []).append(run)
+        untaught = {run.variant.baseline.key for run in self.runs if run.teacher is not None}
+        return tuple(Group(runs[0].variant, _by_seed(runs), key in untaught) for key, runs in found.items())
 
     @property
-    def has_teachers(self) -> bool:
-        """Whether it is teachers that are compared."""
-        return any(run.teacher is not None for run in self.runs)
+    def taught(self) -> tuple[Group, ...]:
+        """The students that had a teacher."""
+        return tuple(group for group in self.groups if group.teacher is not None)
 
     @property
-    def baseline(self) -> Group | None:
-        """The one-hot group; where teachers are compared, the students without one."""
-        return next((group for group in self.groups if self._is_baseline(group)), None)
+    def baselines(self) -> tuple[Group, ...]:
+        """The groups that others are compared with: one-hot of each method, students without a teacher."""
+        wanted = {group.variant.baseline.key for group in self.groups if not group.variant.is_baseline}
+        return tuple(g for g in self.groups if g.variant.key in wanted or g.variant.is_baseline)
+
+    def baseline_of(self, group: Group) -> Group | None:
+        """The group of the same method without what it is asked about; None for a baseline, and where it is missing."""
+        if group in self.baselines:
+            return None
+        wanted = group.variant.baseline.key
+        return next((other for other in self.groups if other.variant.key == wanted), None)
+
+    def baseline_run(self, run: RunRecord) -> RunRecord | None:
+        """The run of the same seed that ``run`` is compared with."""
+        group = next(group for group in self.groups if run in group.runs)
+        baseline = self.baseline_of(group)
+        return next((other for other in baseline.runs if other.seed == run.seed), None) if baseline else None
 
     @property
     def baseline_name(self) -> str:
         """What differences are taken from, in words."""
-        return "no teacher" if self.has_teachers else OneHot.name
-
-    def _is_baseline(self, group: Group) -> bool:
-        return group.plain if self.has_teachers else group.label == OneHot.name
+        words = dict.fromkeys("no teacher" if group.plain else group.name for group in self.baselines)
+        return " or ".join(words) if len(words) < 3 else "one-hot of the same method"
 
     def difference(self, group: Group, metric: str) -> PairedDifference | None:
-        """Paired difference from the baseline; None for the baseline itself and without a shared seed."""
-        baseline = self.baseline
-        return None if baseline is None or self._is_baseline(group) else group.difference(baseline, metric)
+        """Paired difference from its baseline; None for a baseline and without a shared seed."""
+        baseline = self.baseline_of(group)
+        return None if baseline is None else group.difference(baseline, metric)
 
     def predictions(self, run: RunRecord) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """Test logits (N, K) and labels (N,) of a run."""
@@ -134,7 +139,7 @@ class Comparison:
 
 
 def write_summary(comparison: Comparison, directory: str | Path) -> Path:
-    """Writes `directory/summary.json`: one row per run, one aggregate per label and alpha, or per teacher."""
+    """Writes `directory/summary.json`: one row per run, one aggregate per variant."""
     return write_json(Path(directory) / SUMMARY_FILE, {
         "rows": [_row(run) for run in comparison.runs],
         "aggregate": [_aggregate(comparison, group) for group in comparison.groups],
@@ -171,15 +176,15 @@ def _no_summary(directory: Path) -> str:
 
 
 def _row(run: RunRecord) -> dict[str, Any]:
-    about = {name: getattr(run, name) for name in ("label", "alpha", "num_virtual", "seed")} | _teacher_of(run)
+    about = _about(run.variant) | {"seed": run.seed}
     measured = {name: run.value(name) for name in (*SUMMARY_METRICS, *SUMMARY_TIMES)}
     rest = ("data", "model", "epochs", "parameters", "num_classes", "folder")
     return {**about, **measured, **run.metrics, **{name: getattr(run, name) for name in rest}}
 
 
 def _aggregate(comparison: Comparison, group: Group) -> dict[str, Any]:
-    about = {"label": group.label, "alpha": group.alpha, "num_virtual": group.num_virtual}
-    measured = (*SUMMARY_METRICS, *SUMMARY_TIMES, *(TEACHER_METRICS if comparison.has_teachers else ()))
+    measured = (*SUMMARY_METRICS, *SUMMARY_TIMES, *(TEACHER_METRICS if comparison.taught else ()))
+    baseline = comparison.baseline_of(group)
     summaries = {name: group.summary(name) for name in measured}
     differences = {name: comparison.difference(group, name) for name in SUMMARY_METRICS}
     found = {
@@ -188,11 +193,11 @@ def _aggregate(comparison: Comparison, group: Group) -> dict[str, Any]:
         if difference is not None
     }
     return {
-        **about,
-        **_teacher_of(group.runs[0]),
+        **_about(group.variant),
         "seeds": len(group.runs),
         **{name: None if value is None else asdict(value) for name, value in summaries.items()},
-        "difference_from_no_teacher" if comparison.has_teachers else "difference_from_one_hot": found or None,
+        "baseline": None if baseline is None else baseline.name,
+        "difference_from_baseline": found or None,
     }
 
 
@@ -200,5 +205,15 @@ def _by_seed(runs: list[RunRecord]) -> tuple[RunRecord, ...]:
     return tuple(sorted(runs, key=lambda run: run.seed))
 
 
-def _teacher_of(run: RunRecord) -> dict[str, str]:
-    return {} if run.teacher is None else {"teacher": run.teacher.name, "teacher_origin": run.teacher.origin}
+def _about(variant: Variant) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "variant": variant.name,
+        "key": variant.key,
+        "objective": variant.objective.text,
+        "parameter": variant.objective.parameter,
+        "num_virtual": variant.objective.num_virtual,
+    }
+    found |= {name: part.name for name in ("method", "step") if (part := getattr(variant, name)).name}
+    if variant.teacher is not None:
+        found |= {"teacher": variant.teacher.name, "teacher_origin": variant.teacher.origin}
+    return found

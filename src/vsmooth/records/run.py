@@ -3,44 +3,48 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
-from typing import Any
 
 from vsmooth.digests import check_digest
-from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
 from vsmooth.records.json_files import read_json, write_json
+from vsmooth.records.serialisation import from_plain, to_plain
 from vsmooth.records.teacher import TeacherRecord
+from vsmooth.records.variant import Variant
 
 RECORD_FILE = "record.json"
 WEIGHTS_FILE = "model.safetensors"
 PREDICTIONS = {"test": "predictions-test.npz", "validation": "predictions-validation.npz"}
-SHORT_NAMES = {scheme.name: scheme.short_name for scheme in (OneHot, LabelSmoothing, VirtualSmoothing)}
 SUMMARY_TIMES = ("train_seconds", "images_per_second")
 TEACHER_METRICS = ("teacher_accuracy", "teacher_agreement", "teacher_divergence")
 
 
-def label_name(label: str, alpha: float, num_virtual: int, num_classes: int) -> str:
-    """The short name of a label: "one-hot", "LS 0.1", "VS 0.3"; "VS 0.3 V=200" where V is not K."""
-    short = SHORT_NAMES.get(label, label)
-    count = f" V={num_virtual}" if num_virtual not in (0, num_classes) else ""
-    return short if label == "one-hot" else f"{short} {alpha:g}{count}"
-
-
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch: training loss on its own label (not comparable between labels), validation scores."""
+    """One epoch.
+
+    loss: mean training loss (of different objectives, not comparable). learning_rate: of the last step. seconds,
+    images_per_second: of the training steps. validation: metrics on the validation split, by name. parts: of the loss,
+    by name, means over the epoch.
+    """
 
     epoch: int
     loss: float
     learning_rate: float
     seconds: float
     images_per_second: float
-    validation_accuracy: float
-    validation_nll: float
-    validation_ece: float
-    validation_confidence: float
+    validation: dict[str, float]
+    parts: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One objective of those among which the parameter was chosen on the validation split."""
+
+    name: str
+    parameter: float
+    nll: float
+    accuracy: float
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,12 @@ class RunRecord:
     """One trained network: what was trained, its test scores (`metrics`) and its history.
 
     `folder` is the run's own name in the comparison's directory. `digests`: SHA-256 of its weights and predictions, by
-    file name. `selected_from` holds the candidates of an alpha
-    that was chosen on the validation split. `teacher`: of a student that was taught; its `metrics` then hold
-    the teacher's test accuracy, agreement with it and KL(teacher || student) in nats.
+    file name. `selected_from` holds the candidates of a parameter that was chosen on the validation split. Of a student
+    that was taught `metrics` also hold the teacher's test accuracy, agreement with it and KL(teacher || student) in
+    nats.
     """
 
-    label: str
-    alpha: float
-    num_virtual: int
+    variant: Variant
     seed: int
     data: str
     model: str
@@ -67,49 +69,28 @@ class RunRecord:
     images_per_second: float
     history: tuple[EpochRecord, ...]
     folder: str
-    selected_from: tuple[dict[str, float], ...] | None = None
-    teacher: TeacherRecord | None = None
+    selected_from: tuple[Candidate, ...] | None = None
     digests: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """Of the label, or of the teacher: "VS 0.3", "KD from VS 0.3"; both where the student has a smoothed label."""
-        own = label_name(self.label, self.alpha, self.num_virtual, self.num_classes)
-        if self.teacher is None:
-            return own
-        return f"KD from {self.teacher.name}" + ("" if self.label == OneHot.name else f", {own}")
+        """Of its variant: "VS 0.3", "KD from VS 0.3"."""
+        return self.variant.name
+
+    @property
+    def teacher(self) -> TeacherRecord | None:
+        """Who taught it."""
+        return self.variant.teacher
 
     def value(self, metric: str) -> float:
         """A test metric, or one of the two training times; NaN where the record has none."""
         found = getattr(self, metric) if metric in SUMMARY_TIMES else self.metrics.get(metric)
         return math.nan if found is None else float(found)
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> RunRecord:
-        """The record of a JSON object; ValueError names what is missing or unknown."""
-        value = {"teacher": None, "digests": {}, **value}  # records are older than teachers and digests
-        _check_fields(cls, value)
-        selected, teacher = value["selected_from"], value["teacher"]
-        whole = ("num_virtual", "seed", "epochs", "parameters", "num_classes")
-        numbers = {name: float(value[name]) for name in ("alpha", "train_seconds", "images_per_second")}
-        return cls(**{
-            **value,
-            **{name: int(value[name]) for name in whole},
-            **numbers,
-            "metrics": _numbers(value["metrics"]),
-            "history": tuple(_epoch(epoch) for epoch in value["history"]),
-            "selected_from": None if selected is None else tuple(_numbers(row) for row in selected),
-            "teacher": None if teacher is None else TeacherRecord.from_json(teacher),
-            "digests": {str(name): str(digest) for name, digest in value["digests"].items()},
-        })
-
 
 def write_record(record: RunRecord, folder: str | Path) -> Path:
     """Writes `folder/record.json`."""
-    return write_json(Path(folder) / RECORD_FILE, record.to_json())
+    return write_json(Path(folder) / RECORD_FILE, to_plain(record))
 
 
 def read_record(folder: str | Path) -> RunRecord:
@@ -117,9 +98,9 @@ def read_record(folder: str | Path) -> RunRecord:
     path = Path(folder) / RECORD_FILE
     value = read_json(path)
     try:
-        record = RunRecord.from_json(value)
+        record = from_plain(RunRecord, value)
         check_name(record.folder)
-    except (ValueError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise ValueError(f"{path} is not a run record: {error}") from None
     return record
 
@@ -138,7 +119,7 @@ def read_run(directory: str | Path, name: str) -> RunRecord:
 
 def check_name(folder: str) -> None:
     """ValueError unless `folder` is the name of a folder, which leads nowhere else: no path, no "..", no drive."""
-    if not isinstance(folder, str) or folder in ("", ".", "..") or PureWindowsPath(folder).name != folder:
+    if folder in ("", ".", "..") or PureWindowsPath(folder).name != folder:
         raise ValueError(f"the folder of a run must be its own name, not a path, got {folder!r}")
 
 
@@ -152,20 +133,3 @@ def intact_predictions(folder: Path, record: RunRecord, split: str = "test") -> 
     """The predictions of a run on a split, which are those of its record; DamagedFileError where they are not."""
     remedy = f"`vsmooth evaluate {folder}` writes it anew"
     return check_digest(folder / PREDICTIONS[split], record.digests, folder / RECORD_FILE, remedy)
-
-
-def _check_fields(kind: type[Any], value: Mapping[str, Any]) -> None:
-    known = {field.name for field in fields(kind)}
-    if missing := sorted(known - value.keys()):
-        raise ValueError(f"{', '.join(missing)} missing")
-    if unknown := sorted(value.keys() - known):
-        raise ValueError(f"unknown field {', '.join(unknown)}")
-
-
-def _epoch(value: Mapping[str, Any]) -> EpochRecord:
-    _check_fields(EpochRecord, value)
-    return EpochRecord(**_numbers(value))
-
-
-def _numbers(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: math.nan if item is None else item + 0 for key, item in value.items()}  # + 0: only a number

@@ -24,9 +24,9 @@ from vsmooth.report.render.table import to_html
 from vsmooth.report.robust.sections import robust_sections
 
 CURVES = (
-    ("validation_accuracy", "Validation accuracy, %", True),
-    ("validation_nll", "Validation NLL, nats", False),
-    ("validation_ece", "Validation ECE", False),
+    ("accuracy", "Validation accuracy, %", True),
+    ("nll", "Validation NLL, nats", False),
+    ("ece", "Validation ECE", False),
 )
 MARKS = {"holds": ("holds", "✓"), "does not hold": ("fails", "✗")}
 
@@ -84,14 +84,14 @@ def _header(comparison: Comparison) -> str:
         f"{first.epochs} epochs · {len(seeds)} seed{'s' if len(seeds) != 1 else ''} · {', '.join(names)}"
     )
     title = "Does virtual smoothing help here?"
-    if comparison.has_teachers:
+    if comparison.taught:
         title, about = distillation.TITLE, distillation.ABOUT
     return f"<header><h1>{title}</h1>{paragraph(about)}{paragraph(facts, 'facts')}</header>"
 
 
 def _verdicts(comparison: Comparison) -> str:
     taught = (distillation.findings, distillation.claims)
-    say, check = taught if comparison.has_teachers else (findings, claims)
+    say, check = taught if comparison.taught else (findings, claims)
     names = "|".join(re.escape(escaped(group.name)) for group in comparison.groups)
     items = "".join(
         "<li>" + re.sub(f"^({names}|One-hot)", r"<strong>\1</strong>", escaped(text)) + "</li>"
@@ -111,7 +111,7 @@ def _claim_row(claim: Claim) -> str:
 
 
 def _glossary(comparison: Comparison) -> str:
-    taught = distillation.GLOSSARY if comparison.has_teachers else ""
+    taught = distillation.GLOSSARY if comparison.taught else ""
     return paragraph(
         "ECE: expected calibration error, the mean distance between confidence and accuracy over 15 bins "
         "(0 is perfect). NLL: negative log-likelihood of the right class, in nats. Brier: squared error "
@@ -175,11 +175,11 @@ def _scatter(comparison: Comparison, looks: Sequence[Style]) -> str:
 
 def _curves(comparison: Comparison, looks: Sequence[Style]) -> str:
     panels = []
-    for i, (field, title, percent) in enumerate(CURVES):
+    for i, (metric, title, percent) in enumerate(CURVES):
         curves = [
             figures.Curve(group.name, look, values)
             for group, look in zip(comparison.groups, looks, strict=True)
-            if (values := _history(group, field)).shape[1]
+            if (values := _history(group, metric)).shape[1]
         ]
         if curves:
             figure = figures.training_curves(curves, title, percent)
@@ -193,9 +193,9 @@ def _curves(comparison: Comparison, looks: Sequence[Style]) -> str:
     return paragraph(text) + side_by_side(panels, "310px")
 
 
-def _history(group: Group, field: str) -> Floats:
+def _history(group: Group, metric: str) -> Floats:
     shortest = min(len(run.history) for run in group.runs)
-    rows = [[getattr(epoch, field) for epoch in run.history[:shortest]] for run in group.runs]
+    rows = [[epoch.validation.get(metric, np.nan) for epoch in run.history[:shortest]] for run in group.runs]
     values = np.array(rows, dtype=np.float64)
     return values if np.isfinite(values).any() else values[:, :0]
 

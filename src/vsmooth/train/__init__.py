@@ -4,7 +4,7 @@ from vsmooth.train.checkpoint import CheckpointError, load_weights, read_weights
 from vsmooth.train.execution import Execution, Tracker
 from vsmooth.train.hardware import Precision, best_precision, make_accelerator
 from vsmooth.train.interrupt import Interrupted, terminable
-from vsmooth.train.listener import EpochLog, Listener
+from vsmooth.train.listener import Listener
 from vsmooth.train.loop import Trained, Trainer, TrainingDivergedError
 from vsmooth.train.optim import Optimization
 from vsmooth.train.processes import disconnect, synchronise_batchnorm
@@ -12,7 +12,6 @@ from vsmooth.train.tracking import tracked
 
 __all__ = [
     "CheckpointError",
-    "EpochLog",
     "Execution",
     "Interrupted",
     "Listener",

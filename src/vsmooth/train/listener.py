@@ -2,19 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class EpochLog:
-    """One epoch: mean training loss, last learning rate, time in training steps, validation metrics."""
-
-    epoch: int
-    loss: float
-    learning_rate: float
-    seconds: float
-    images_per_second: float
-    metrics: dict[str, float]
+from vsmooth.records.run import EpochRecord
 
 
 class Listener:
@@ -23,7 +11,7 @@ class Listener:
     def on_step(self, step: int, total: int, loss: float) -> None:
         """``step`` of ``total`` batches are done."""
 
-    def on_epoch(self, log: EpochLog) -> None:
+    def on_epoch(self, record: EpochRecord) -> None:
         """An epoch and its validation ended."""
 
     def on_message(self, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
@@ -17,16 +17,17 @@ from torch import Tensor, nn
 
 from vsmooth.data import Batch, BatchSource
 from vsmooth.data.seeds import seed_of
-from vsmooth.methods import Method
+from vsmooth.methods import Loss, Method, Plain, StepRule
+from vsmooth.records.run import EpochRecord
 from vsmooth.train.checkpoint import Checkpoint, load_newest, load_optimizer, load_weights, optimizer_tensors
 from vsmooth.train.checkpoint import save_checkpoint as write_checkpoint
 from vsmooth.train.ema import WeightAverage
 from vsmooth.train.interrupt import Interrupted, deferred_signals
-from vsmooth.train.listener import EpochLog, Listener
+from vsmooth.train.listener import Listener
 from vsmooth.train.optim import Optimization
 from vsmooth.train.processes import agree, shard_weights, share_buffers, whole
 
-Evaluate = Callable[[nn.Module], dict[str, float]]
+Evaluate = Callable[[nn.Module], Mapping[str, float]]
 # Reading a loss stalls an accelerator, so there it is done for this many steps at once.
 _STEPS_BETWEEN_READS = 25
 
@@ -41,8 +42,9 @@ class _State:
 
     step: int = 0  # batches done, over all epochs
     loss_sum: float = 0.0  # over this epoch's batches
+    part_sums: dict[str, float] = field(default_factory=dict)  # the same of the parts of the loss
     seconds: float = 0.0  # in this epoch's training steps
-    history: list[EpochLog] = field(default_factory=list)
+    history: list[EpochRecord] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,13 @@ class Trained:
     """The trained network (averaged weights if asked for), the history, and where it ran."""
 
     model: nn.Module
-    history: tuple[EpochLog, ...]
+    history: tuple[EpochRecord, ...]
     seconds: float
     images_per_second: float
 
 
 class Trainer:
-    """Trains ``model`` by ``method`` on ``batches`` for ``epochs``, in one process or as one of several.
+    """Trains ``model`` by ``method`` and ``step_rule`` on ``batches``, in one process or as one of several.
 
     Data order and augmentation depend on (seed, epoch, step) alone and dropout on (seed, step, rank), so a run that
     was killed at any moment and resumed from ``checkpoints`` ends with the weights of an uninterrupted one (bit for
@@ -79,13 +81,15 @@ class Trainer:
         checkpoint_seconds: float = 30.0,
         keep_checkpoints: int = 2,
         shard: bool = False,
+        step_rule: StepRule | None = None,
         listener: Listener | None = None,
     ) -> None:
         if epochs < 1:
             raise ValueError(f"epochs must be at least 1, got {epochs}")
         if shard and optimization.ema_decay is not None:
             raise ValueError("ema_decay and sharded weights (fsdp) do not go together; leave one of them out")
-        self.method, self.batches, self.evaluate, self.epochs = method, batches, evaluate, epochs
+        self.method, self.step_rule = method, step_rule or Plain()
+        self.batches, self.evaluate, self.epochs = batches, evaluate, epochs
         self.accelerator, self.optimization = accelerator, optimization
         self.checkpoints, self.checkpoint_seconds = checkpoints, checkpoint_seconds
         self.keep_checkpoints = keep_checkpoints
@@ -103,7 +107,8 @@ class Trainer:
                 f"accumulate={optimization.accumulate} is more than the {self.total} batches of the whole training: "
                 "no step would be taken"
             )
-        self._unread: list[Tensor] = []
+        self._unread: list[Tensor] = []  # of each step (1 + parts,): the loss, then its parts
+        self._parts: tuple[str, ...] = ()
         self._saved_at = time.monotonic()
 
     def train(self) -> Trained:
@@ -158,34 +163,43 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with self.accelerator.accumulate(self.model), self.accelerator.autocast():
-            loss = self.method.loss(self.model, self.method.craft(self.model, batch)).total
-            self.accelerator.backward(loss)
+            crafted = self.method.craft(self.model, batch)
+            loss = self.step_rule.backward(self.method, self.model, crafted, self.accelerator.backward)
             if self.optimization.clip_norm is not None and self.accelerator.sync_gradients:
                 self.accelerator.clip_grad_norm_(self.model.parameters(), self.optimization.clip_norm)
             self.stepper.step()
             self.stepper.zero_grad()
         if self.accelerator.sync_gradients:
             self.average.update(self.network)
+        self._keep(loss)
         self.state.step += 1
-        self._unread.append(loss.detach())
-        if loss.device.type == "cpu" or len(self._unread) >= _STEPS_BETWEEN_READS:
+        if loss.total.device.type == "cpu" or len(self._unread) >= _STEPS_BETWEEN_READS:
             self._read_losses()
 
     def _learning_rate(self, step: int) -> float:
         every = self.optimization.accumulate
         return self.optimization.learning_rate_at(step // every, max(1, self.total // every))
 
+    def _keep(self, loss: Loss) -> None:
+        if tuple(loss.parts) != self._parts:  # a method may change what it reports between epochs
+            self._read_losses()
+            self._parts = tuple(loss.parts)
+        values = (loss.total, *loss.parts.values())
+        self._unread.append(torch.stack([value.detach().to(loss.total.dtype) for value in values]))
+
     def _read_losses(self) -> None:
         if not self._unread:
             return
-        losses = self.accelerator.reduce(torch.stack(self._unread), "mean").tolist()
-        first = self.state.step - len(losses)
+        rows = self.accelerator.reduce(torch.stack(self._unread), "mean").tolist()
+        first = self.state.step - len(rows)
         self._unread.clear()
-        for offset, loss in enumerate(losses):
+        for offset, (loss, *parts) in enumerate(rows):
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss is {loss}", first + offset)
             self.state.loss_sum += loss
-        self.listener.on_step(self.state.step, self.total, losses[-1])
+            for name, part in zip(self._parts, parts, strict=True):
+                self.state.part_sums[name] = self.state.part_sums.get(name, 0.0) + part
+        self.listener.on_step(self.state.step, self.total, rows[-1][0])
 
     def _diverged(self, what: str, index: int) -> TrainingDivergedError:
         epoch, step = divmod(index, len(self.batches))
@@ -204,17 +218,19 @@ class Trainer:
         if any(agree([not finite], self.accelerator)):
             raise self._diverged("the weights are no longer finite", self.state.step - 1)
         steps, seconds = len(self.batches), self.state.seconds + time.perf_counter() - clock
-        log = EpochLog(
+        record = EpochRecord(
             epoch + 1,
             self.state.loss_sum / steps,
             float(self.optimizer.param_groups[0]["lr"]),
             seconds,
             steps * self.batches.batch_size / max(seconds, 1e-9),
-            self.evaluate(self._evaluated()),
+            dict(self.evaluate(self._evaluated())),
+            {name: part / steps for name, part in self.state.part_sums.items()},
         )
-        self.state.history.append(log)
+        self.state.history.append(record)
         self.state.loss_sum = self.state.seconds = 0.0
-        self.listener.on_epoch(log)
+        self.state.part_sums = {}
+        self.listener.on_epoch(record)
 
     def _evaluated(self) -> nn.Module:
         """What stands for the training so far, the same on every process; never the DDP wrapper, whose forward
@@ -258,7 +274,7 @@ class Trainer:
         if self.average.model is not None:
             load_weights(self.average.model, checkpoint.tensors["average"], self.checkpoints)
         values: dict[str, Any] = dict(checkpoint.values)
-        values["history"] = [EpochLog(**log) for log in values["history"]]
+        values["history"] = [EpochRecord(**record) for record in values["history"]]
         self.state = _State(**values)
         epoch, step = divmod(self.state.step, len(self.batches))
         where = f"at epoch {epoch + 1}, step {step + 1}" if self.state.step < self.total else "after the last epoch"

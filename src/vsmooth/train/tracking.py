@@ -10,8 +10,9 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from vsmooth.records.run import EpochRecord
 from vsmooth.train.execution import Tracker
-from vsmooth.train.listener import EpochLog, Listener
+from vsmooth.train.listener import Listener
 
 _STEPS_BETWEEN_POINTS = 20
 
@@ -56,11 +57,12 @@ class _Tracked(Listener):
             self.accelerator.log({"train/loss": loss}, step=step)
         self.step = step
 
-    def on_epoch(self, log: EpochLog) -> None:
-        self.listener.on_epoch(log)
-        values = {"epoch": log.epoch, "train/epoch_loss": log.loss, "train/learning_rate": log.learning_rate}
-        values |= {"train/images_per_second": log.images_per_second}
-        values |= {f"validation/{name}": value for name, value in log.metrics.items()}
+    def on_epoch(self, record: EpochRecord) -> None:
+        self.listener.on_epoch(record)
+        values = {"epoch": record.epoch, "train/epoch_loss": record.loss, "train/learning_rate": record.learning_rate}
+        values |= {"train/images_per_second": record.images_per_second}
+        values |= {f"train/{name}": value for name, value in record.parts.items()}
+        values |= {f"validation/{name}": value for name, value in record.validation.items()}
         self.accelerator.log(values, step=self.step)
 
     def on_message(self, text: str) -> None:

@@ -26,6 +26,7 @@ from vsmooth.experiments.run import dataset_fits, read_spec
 from vsmooth.experiments.run_paths import open_run
 from vsmooth.experiments.shift import evenly_spaced
 from vsmooth.labels import VirtualSmoothing
+from vsmooth.losses import LabelObjective
 from vsmooth.metrics import check_agreement, choose_classes, human_distributions, linear_cka, virtual_diagnostics
 from vsmooth.records.comparison import Comparison
 from vsmooth.records.gradient_maps import GRADIENTS_FILE
@@ -96,7 +97,7 @@ def find_classes(comparison: Comparison, dataset: Dataset, wanted: Sequence[str]
         return found
     if dataset.num_classes < LEAST_CLASSES:
         return ()
-    run = (comparison.groups[0] if comparison.baseline is None else comparison.baseline).runs[0]
+    run = (*comparison.baselines, *comparison.groups)[0].runs[0]
     predictions = Predictions.load(intact_predictions(Path(run.folder), run))
     return choose_classes(predictions.probabilities, predictions.labels)
 
@@ -132,11 +133,12 @@ def _open(
     overlap = gradient_overlaps(model, dataset, options.resamples)
     digests = {name: digest_of(folder / name) for name in names}
     found = InspectionRecord(len(indices), classes, overlap=overlap, digests=digests)
-    if not isinstance(spec.label, VirtualSmoothing):
+    scheme = spec.objective.scheme if isinstance(spec.objective, LabelObjective) else None
+    if not isinstance(scheme, VirtualSmoothing):
         return found
-    shares = spec.label.smoothing_weights(len(features.virtual_templates))
+    shares = scheme.smoothing_weights(len(features.virtual_templates))
     diagnostics = virtual_diagnostics(
-        features.logits, features.real_templates, features.virtual_templates, spec.label.alpha, shares
+        features.logits, features.real_templates, features.virtual_templates, scheme.alpha, shares
     )
     return replace(found, virtual=diagnostics)
 
@@ -158,8 +160,7 @@ def _compare(
     record = replace(records[run.folder], cka=cka)
     if features.num_classes < LEAST_CLASSES:
         return record
-    pairs = comparison.baseline.runs if comparison.baseline is not None else ()
-    baseline = next((other for other in pairs if other.seed == run.seed and other is not run), None)
+    baseline = comparison.baseline_run(run)
     similarity = evaluate_similarity(
         features, human, None if baseline is None else _stored(baseline, records), resamples=options.resamples
     )

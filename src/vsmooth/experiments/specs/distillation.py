@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import ClassVar, get_args
 
 from vsmooth.data import NO_MIXING, Mixing
-from vsmooth.losses import Divergence
-from vsmooth.methods import TaughtLogits
+from vsmooth.experiments.specs.method import MethodSettings
+from vsmooth.losses import Divergence, Objective
+from vsmooth.methods import Distill, Method, TaughtLogits, Teacher
 from vsmooth.methods.distill import check_gamma
 
 
 @dataclass(frozen=True)
-class Distillation:
+class Distillation(MethodSettings):
     """What a student learns from a teacher; see :class:`vsmooth.methods.Distill`.
 
     teacher: fingerprint of its weights or logits, so that another teacher makes another run.
@@ -24,7 +24,8 @@ class Distillation:
     Errors: ValueError for gamma outside [0, 1], fewer than 1 views or top k, a top k without views, unknown logits.
     """
 
-    teacher: str
+    kind: ClassVar[str] = "distillation"
+    teacher: str = ""
     gamma: float = 1.0
     divergence: Divergence = field(default_factory=Divergence)
     logits: TaughtLogits = "real"
@@ -42,6 +43,10 @@ class Distillation:
         if self.top_k is not None and self.top_k < 1:
             raise ValueError(f"top_k must be at least 1 (None keeps all logits), got {self.top_k}")
 
+    @property
+    def name(self) -> str:
+        return "KD"
+
     def check_fits(self, mixing: Mixing) -> None:
         """Raise ``ValueError`` for images of which nothing can be saved, and labels that cannot be decoupled."""
         if mixing != NO_MIXING and self.views is not None:
@@ -52,7 +57,7 @@ class Distillation:
         if mixing != NO_MIXING and self.divergence.kind == "decoupled":
             raise ValueError("decoupled distillation has no meaning for the mixed labels of MixUp and CutMix")
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Distillation:
-        """Undo ``dataclasses.asdict``."""
-        return cls(**{**value, "divergence": Divergence(**value["divergence"])})
+    def build(self, objective: Objective, num_classes: int, teacher: Teacher | None) -> Method:
+        if teacher is None:
+            raise ValueError("distillation needs a teacher, got none")
+        return Distill(teacher, objective, num_classes, self.gamma, self.divergence)

@@ -4,42 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+import re
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any
 
 from vsmooth.data import Augmentation, Mixing
 from vsmooth.experiments.specs.distillation import Distillation
-from vsmooth.experiments.specs.label_names import AutoAlpha, label_text, parse_label
-from vsmooth.labels import LabelScheme, OneHot
+from vsmooth.experiments.specs.method import differing
+from vsmooth.experiments.specs.standard import StandardTraining
+from vsmooth.labels import OneHot
+from vsmooth.losses import LabelObjective, Objective, parse_objective
+from vsmooth.methods import Plain
+from vsmooth.records.serialisation import from_plain, make_converter, register_text, to_plain
 from vsmooth.train.hardware import Precision
 from vsmooth.train.optim import Optimization
 
-# Fields younger than the first runs: at their defaults they stay out of the key, so that those runs keep theirs.
-_YOUNGER = (
-    "image_size",
-    "mixing",
-    "drop_path",
-    "sync_batchnorm",
-    "distillation",
-    "optimization.final_learning_rate",
-    "augmentation.resized_crop",
-    "augmentation.rand_augment",
-    "augmentation.erasing",
-)
+SCHEMA = 2
+Training = StandardTraining | Distillation  # a method's settings are one name here
 
 
 @dataclass(frozen=True)
 class RunSpec:
     """Everything that decides the outcome of one training, and nothing else.
 
-    image_size: side in pixels to which images are brought (None: as they are). drop_path: largest rate of
-    stochastic depth. sync_batchnorm: BatchNorm's statistics are taken over all processes. distillation: what is learnt
-    from a teacher (None: nothing, there is none).
+    objective: what the logits are trained towards. method: the settings of the training method, which builds it. step:
+    the rule by which a step makes gradients of the method's loss. image_size: side in pixels to which images are
+    brought (None: as they are). drop_path: largest rate of stochastic depth. sync_batchnorm: BatchNorm's statistics are
+    taken over all processes.
     """
 
     data: str
     model: str
-    label: LabelScheme = field(default_factory=OneHot)
+    objective: Objective = field(default_factory=lambda: LabelObjective(OneHot()))
+    method: Training = field(default_factory=StandardTraining)
+    step: Plain = field(default_factory=Plain)
     seed: int = 0
     epochs: int = 20
     batch_size: int = 128
@@ -54,7 +52,6 @@ class RunSpec:
     mixing: Mixing = field(default_factory=Mixing)
     drop_path: float = 0.0
     sync_batchnorm: bool = False
-    distillation: Distillation | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -68,54 +65,47 @@ class RunSpec:
             raise ValueError(f"image_size must be at least 1 pixel, got {self.image_size}")
         if not 0 <= self.drop_path < 1:
             raise ValueError(f"drop_path must be a probability in [0, 1), got {self.drop_path}")
-        if self.distillation is not None:
-            self.distillation.check_fits(self.mixing)
+        self.method.check_fits(self.mixing)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; the label as its text."""
-        return {**asdict(self), "label": label_text(self.label)}
+        """Plain values with a schema number; the objective as its text."""
+        return {"schema": SCHEMA, **to_plain(self, RunSpec, _CONVERTER)}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> RunSpec:
-        """Undo :meth:`to_json`, also of an earlier version; ``ValueError`` for a file of a later one."""
-        try:
-            label = parse_label(value["label"])
-            if isinstance(label, AutoAlpha):
-                raise TypeError(f"label {value['label']!r} has no alpha")
-            distillation = value.get("distillation")
-            parts = {
-                "label": label,
-                "optimization": Optimization(**_with_tuples(value["optimization"])),
-                "augmentation": Augmentation(**_with_tuples(value["augmentation"])),
-                "mixing": Mixing(**value.get("mixing", {})),
-                "distillation": None if distillation is None else Distillation.from_json(distillation),
-            }
-            return cls(**{**value, **parts})
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"the run's spec is of another vsmooth version ({error})") from error
+        """Undo :meth:`to_json`; ``ValueError`` for the spec of another version and for one that is damaged."""
+        rest = dict(value)
+        if (schema := rest.pop("schema", None)) != SCHEMA:
+            raise ValueError(f"the run's spec is of another vsmooth version (schema {schema}, not {SCHEMA})")
+        return from_plain(cls, rest, _CONVERTER)
 
     @property
     def key(self) -> str:
-        """Ten hexadecimal digits that change with any field."""
-        values, usual = self.to_json(), RunSpec(self.data, self.model).to_json()
-        for path in _YOUNGER:
-            part, _, name = path.rpartition(".")
-            own, default = (values[part], usual[part]) if part else (values, usual)
-            if own[name] == default[name]:
-                del own[name]
-        canonical = json.dumps(values, sort_keys=True)
+        """Ten hexadecimal digits that change with any field; fields at their defaults have no part in it."""
+        canonical = json.dumps({"schema": SCHEMA, **_canonical(self)}, sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:10]
 
     @property
     def folder(self) -> str:
-        """A run folder's name that a person can read: ``vs-0.3-seed0-1a2b3c4d5e``, ``one-hot-kd-seed0-...``."""
-        taught = "" if self.distillation is None else "-kd"
-        return f"{label_text(self.label).replace(':', '-')}{taught}-seed{self.seed}-{self.key}"
+        """A run folder's name that a person can read: ``vs-0.3-seed0-1a2b3c4d5e``, ``kd-one-hot-seed0-...``."""
+        words = (self.method.name, self.step.name, self.objective.text)
+        name = "-".join(re.sub(r"[^a-z0-9.]+", "-", word.lower()) for word in words if word)
+        return f"{name}-seed{self.seed}-{self.key}"
 
-    def with_label(self, label: LabelScheme, seed: int | None = None) -> RunSpec:
-        """The same experiment with another label, and another seed."""
-        return replace(self, label=label, seed=self.seed if seed is None else seed)
+    def with_objective(self, objective: Objective, seed: int | None = None) -> RunSpec:
+        """The same experiment with another objective, and another seed."""
+        return replace(self, objective=objective, seed=self.seed if seed is None else seed)
 
 
-def _with_tuples(value: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
+_CONVERTER = make_converter()
+register_text(_CONVERTER, Objective, lambda objective: objective.text, parse_objective)  # type: ignore[type-abstract]
+
+
+def _canonical(value: Any) -> dict[str, Any]:
+    """The fields that are not at their defaults, as plain values; of a value that may be of several kinds, its kind."""
+    found: dict[str, Any] = {}
+    for name, own in differing(value).items():
+        nested = is_dataclass(own) and not isinstance(own, Objective)
+        kind = {"kind": own.kind} if nested and "kind" in vars(type(own)) else {}
+        found[name] = kind | _canonical(own) if nested else to_plain(own, None, _CONVERTER)
+    return found

@@ -32,8 +32,8 @@ class DistillPlan:
     def __post_init__(self) -> None:
         if not self.teachers or not self.seeds:
             raise ValueError("distillation needs at least one teacher and one seed")
-        if self.base.distillation is not None:
-            raise ValueError("the student of a plan has no teacher of its own: leave base.distillation None")
+        if self.base.method.teacher:
+            raise ValueError("the student of a plan has no teacher of its own: leave base.method at standard training")
 
     @property
     def num_runs(self) -> int:
@@ -46,7 +46,7 @@ class DistillPlan:
             return replace(self.base, seed=seed)
         views = self.how.views or (self.base.epochs if source.saved else None)
         how = replace(self.how, teacher=source.record.fingerprint, views=views)
-        return replace(self.base, seed=seed, distillation=how)
+        return replace(self.base, seed=seed, method=how)
 
     def check_fits(self, num_classes: int) -> None:
         """Raise ``ValueError`` for a teacher whose logits the student cannot imitate."""
@@ -77,5 +77,6 @@ def distill(
             runs.kept.append(runs.run(plan.spec(None, seed), PLAIN))
             for source in plan.teachers:
                 record = runs.run(plan.spec(source, seed), f"taught by {source.record.name}", source)
-                runs.kept.append(replace(record, teacher=source.record))  # its name may depend on the others
+                named = replace(record.variant, teacher=source.record)  # its name may depend on the others
+                runs.kept.append(replace(record, variant=named))
     return runs.comparison()

@@ -14,7 +14,7 @@ from vsmooth.data import Dataset, Split, StreamedBatches, make_batches
 from vsmooth.evaluate import Predictions
 from vsmooth.experiments.specs.distillation import Distillation
 from vsmooth.experiments.specs.run_spec import RunSpec
-from vsmooth.methods import Distill, TaughtLogits, Teacher
+from vsmooth.methods import Distill, Method, TaughtLogits, Teacher
 from vsmooth.methods.teacher_cache import CachedTeacher, CacheKey, Storage, write_cache
 from vsmooth.metrics import accuracy, fidelity
 from vsmooth.models import prefers_channels_last
@@ -60,8 +60,8 @@ class Lesson:
 
     @property
     def distillation(self) -> Distillation:
-        found = self.spec.distillation
-        if found is None or found.teacher != self.source.record.fingerprint:
+        found = self.spec.method
+        if not isinstance(found, Distillation) or found.teacher != self.source.record.fingerprint:
             raise ValueError(f"the run's teacher has another fingerprint than {self.source.record.origin}")
         return found
 
@@ -71,17 +71,15 @@ class Lesson:
         found = self.distillation
         return None if self.source.saved or found.gamma == 0 else found.views
 
-    def method(self) -> Distill:
-        """The method, with the teacher looking at every batch."""
-        found = self.distillation
+    def teacher(self) -> Teacher:
+        """The teacher, which looks at every batch."""
         check_width(self.source, self.spec, self.dataset.num_classes)
-        teacher = self.source.teacher(self.spec, self.dataset, self.accelerator)
-        return Distill(teacher, self.spec.label, self.dataset.num_classes, found.gamma, found.divergence)
+        return self.source.teacher(self.spec, self.dataset, self.accelerator)
 
-    def cached(self, method: Distill, train: Split, root: Path, tell: Callable[[str], None]) -> Distill:
+    def cached(self, method: Method, train: Split, root: Path, tell: Callable[[str], None]) -> Method:
         """The same method with the teacher's logits from a cache below ``root``, which is written if need be."""
         found, views = self.distillation, self.kept_views
-        if views is None:
+        if views is None or not isinstance(method, Distill):
             return method
         key = self._key(found, views, method.teacher.width, len(train))
         folder = root / CACHE_FOLDER / key.name
@@ -153,21 +151,22 @@ def make_lesson(
     spec: RunSpec, dataset: Dataset, source: TeacherSource | None, accelerator: Accelerator, workers: int | None
 ) -> Lesson | None:
     """``None`` for a run without a teacher; ``ValueError`` where one of spec and source has a teacher alone."""
-    if (source is None) != (spec.distillation is None):
+    if (source is None) != (not spec.method.teacher):
         raise ValueError("a teacher and a spec with distillation go together; one of them is missing")
     return None if source is None else Lesson(spec, dataset, source, accelerator, workers)
 
 
 def check_width(source: TeacherSource, spec: RunSpec, num_classes: int) -> None:
     """Raise ``ValueError`` unless the student of ``spec`` has the logits that are taught."""
-    if spec.distillation is None:
+    method = spec.method
+    if not isinstance(method, Distillation):
         return
-    width, own = source.width(spec.distillation.logits, num_classes), spec.label.width(num_classes)
+    width, own = source.width(method.logits, num_classes), num_classes + spec.objective.num_virtual(num_classes)
     if width not in (num_classes, own):
         raise ValueError(
             f"{source.record.name} teaches {width} logits and the student has {own}: all K + V logits can be taught "
             f"only where both have the same virtual classes; give the student --label vs:ALPHA:{width - num_classes}, "
             "or teach the real ones (--logits real)"
         )
-    if spec.distillation.divergence.kind == "decoupled" and width < 3:
+    if method.divergence.kind == "decoupled" and width < 3:
         raise ValueError("decoupled distillation needs 3 classes or more: of 2 there is but one other class")

@@ -18,6 +18,7 @@ from vsmooth.evaluate import Predictions
 from vsmooth.experiments.build import place, training_splits
 from vsmooth.experiments.results import evaluate_split
 from vsmooth.experiments.run import SPEC_FILE, finished_record, load_run, read_spec, trained_image_shape
+from vsmooth.experiments.specs.distillation import Distillation
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.experiments.teaching.lesson import TeacherSource
 from vsmooth.head import virtual_heads
@@ -52,7 +53,7 @@ class NetworkSource(TeacherSource):
         return self.own_precision or spec.precision
 
     def teacher(self, spec: RunSpec, dataset: Dataset, accelerator: Accelerator) -> Teacher:
-        taught: TaughtLogits = "real" if spec.distillation is None else spec.distillation.logits
+        taught: TaughtLogits = spec.method.logits if isinstance(spec.method, Distillation) else "real"
         half = torch.bfloat16 if self.precision(spec) == "bf16" else None
         network = place(self.network, accelerator.device)
         return NetworkTeacher(network, dataset.num_classes, taught=taught, autocast=half)
@@ -143,7 +144,7 @@ def _open_run(folder: Path, dataset: Dataset) -> TeacherSource:
     _check_channels(f"{folder}, trained on {spec.data},", shape, dataset)
     network = load_run(folder)
     fingerprint = f"{spec.key}-{run.digests[WEIGHTS_FILE][:16]}"
-    record = TeacherRecord(run.name, str(folder), fingerprint, run.label, run.alpha, run.model)
+    record = TeacherRecord(run.name, str(folder), fingerprint, run.variant.objective, run.model)
     return NetworkSource(record, Resized(network, shape[1:]), spec.precision)
 
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vsmooth.records.run import SHORT_NAMES
+from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
 from vsmooth.report.comparison.reliability import Floats
 from vsmooth.report.comparison.tables import ECE, MISSING
 from vsmooth.report.render.table import Cell, Column, Table
+
+_SHORT_NAMES = {scheme.name: scheme.short_name for scheme in (OneHot, LabelSmoothing, VirtualSmoothing)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,7 @@ class AlphaGrid:
 
     @property
     def name(self) -> str:
-        return SHORT_NAMES.get(self.label, self.label)
+        return _SHORT_NAMES.get(self.label, self.label)
 
     @property
     def best(self) -> int:

@@ -213,16 +213,18 @@ def comparison_grids(comparison: Comparison) -> tuple[AlphaGrid, ...]:
     Virtual smoothing counts with V = K alone, so that only alpha differs.
     """
     runs = [
-        run for run in comparison.runs if run.num_virtual in (0, run.num_classes) and run.history
-        and math.isfinite(run.value("ece")) and math.isfinite(run.history[-1].validation_accuracy)
+        run
+        for run in comparison.runs
+        if run.variant.objective.num_virtual in (0, run.num_classes) and run.history and run.teacher is None
+        and math.isfinite(run.value("ece")) and math.isfinite(run.history[-1].validation["accuracy"])
     ]
     grids = alpha_grids(
-        [run.label for run in runs],
-        [run.alpha for run in runs],
+        [run.variant.objective.kind for run in runs],
+        [run.variant.objective.parameter or 0.0 for run in runs],
         [run.seed for run in runs],
-        [run.history[-1].validation_accuracy for run in runs],
+        [run.history[-1].validation["accuracy"] for run in runs],
         [run.value("ece") for run in runs],
-    ) if runs and not comparison.has_teachers else ()
+    ) if runs and not comparison.taught else ()
     return grids if any(len(grid.alphas) >= GRID_ALPHAS for grid in grids) else ()
 
 

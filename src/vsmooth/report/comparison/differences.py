@@ -58,12 +58,10 @@ def shared_seeds(group: Group, other: Group, metric: str) -> tuple[int, ...]:
 # Tables, findings and claims ask for the same differences; predictions can be large, so they are read once.
 @lru_cache(maxsize=4)
 def _table(comparison: Comparison) -> Mapping[tuple[str, str], PairedDifference]:
-    baseline = comparison.baseline
-    if baseline is None:
-        return {}
+    pairs = ((group, comparison.baseline_of(group)) for group in comparison.groups)
     found = {
         (group.name, metric): one
-        for group in comparison.groups if group is not baseline
+        for group, baseline in pairs if baseline is not None
         for metric in METRICS if (one := difference(comparison, group, baseline, metric)) is not None
     }
     adjusted = holm([one.p_value() for one in found.values()])

@@ -32,7 +32,7 @@ _CAUTION = (
     "Intervals are over the students' seeds and the test images. Each teacher is one trained network: another of the "
     "same label may teach better or worse, and these intervals do not know of that."
 )
-_SCHEMES = {"VS": "virtual-smoothing", "LS": "label-smoothing", "one-hot": "one-hot"}
+_KINDS = {"VS": "virtual-smoothing", "LS": "label-smoothing", "one-hot": "one-hot"}
 # What the paper says, whose students, compared with those of whom (None: of nobody), the sign of the difference.
 _CLAIMS = (
     ("A student of a VS teacher is more accurate than one without a teacher", "VS", None, +1),
@@ -44,11 +44,11 @@ _CLAIMS = (
 
 def findings(comparison: Comparison) -> tuple[str, ...]:
     """A text about the student without a teacher, one per teacher, and what the intervals leave out."""
-    plain = comparison.baseline
-    if plain is None:
+    plain = [group for group in comparison.groups if group.plain]
+    if not plain:
         return ("No student without a teacher was trained, so nothing can be said about gains or losses.",)
-    taught = tuple(_group_text(comparison, group) for group in comparison.groups if group is not plain)
-    return (_plain_text(plain), *taught, _CAUTION)
+    taught = tuple(_group_text(comparison, group) for group in comparison.taught)
+    return (*map(_plain_text, plain), *taught, _CAUTION)
 
 
 def claims(comparison: Comparison) -> tuple[Claim, ...]:
@@ -66,7 +66,8 @@ def claims(comparison: Comparison) -> tuple[Claim, ...]:
 def _students_of(comparison: Comparison, kind: str | None) -> list[Group]:
     if kind is None:
         return [group for group in comparison.groups if group.plain]
-    return [group for group in comparison.groups if group.teacher and group.teacher.label == _SCHEMES[kind]]
+    taught = ((group, group.teacher.objective) for group in comparison.taught if group.teacher is not None)
+    return [group for group, objective in taught if objective is not None and objective.kind == _KINDS[kind]]
 
 
 def _check(comparison: Comparison, text: str, group: Group, other: Group, sign: int) -> Check:

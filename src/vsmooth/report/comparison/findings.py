@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from vsmooth.records.comparison import Comparison, Group
+from vsmooth.records.objective import ObjectiveRecord
 from vsmooth.records.statistics import SIGNIFICANCE, PairedDifference, holm
 from vsmooth.report.comparison.differences import difference, difference_from_one_hot, shared_seeds
 from vsmooth.report.comparison.tables import ACCURACY, CALIBRATED, ECE, Metric, confidence_gap, confidence_words
@@ -30,11 +31,12 @@ class Claim:
 
 def findings(comparison: Comparison) -> tuple[str, ...]:
     """A text about one-hot, then one per label: its accuracy, its calibration and what explains them."""
-    baseline = comparison.baseline
-    if baseline is None:
-        return ("No one-hot network was trained, so nothing can be said about gains or losses.",)
-    others = [group for group in comparison.groups if group is not baseline]
-    return (_baseline_sentence(baseline), *(_group_text(comparison, baseline, group) for group in others))
+    texts = []
+    for baseline in comparison.baselines:
+        texts.append(_baseline_sentence(baseline))
+        others = (group for group in comparison.groups if comparison.baseline_of(group) is baseline)
+        texts += [_group_text(comparison, baseline, group) for group in others]
+    return tuple(texts) or ("No one-hot network was trained, so nothing can be said about gains or losses.",)
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ class Check:
 
 def claims(comparison: Comparison) -> tuple[Claim, ...]:
     """The paper's claims on accuracy and calibration (Sec. 4.1), checked on every label they speak about."""
-    virtual = [group for group in comparison.groups if group.label == "virtual-smoothing"]
-    smoothed = [g for g in comparison.groups if g.label == "label-smoothing" and g.alpha >= LARGE_ALPHA]
+    virtual = [group for group in comparison.groups if group.variant.objective.kind == "virtual-smoothing"]
+    smoothed = [group for group in comparison.groups if _smooths_much(group.variant.objective)]
     accurate = f"Virtual smoothing is at least as accurate as one-hot (less than {ACCURACY.text(MARGIN)} points below)"
     checks: list[Check] = []
     for text, groups, metric, sign, margin, wanted in (
@@ -93,6 +95,10 @@ def judge(checks: Sequence[Check]) -> tuple[Claim, ...]:
     )
 
 
+def _smooths_much(objective: ObjectiveRecord) -> bool:
+    return objective.kind == "label-smoothing" and (objective.parameter or 0.0) >= LARGE_ALPHA
+
+
 def _claim(check: Check, found: PairedDifference, adjusted: float, tested: int) -> Claim:
     evidence = f"{metric_change(check.metric, found)} ({interval_words(check.metric, found)})"
     outcome, p_value = check.decision
@@ -110,7 +116,7 @@ def correction_words(comparisons: int) -> str:
 
 
 def _uncorrected(comparison: Comparison, group: Group, metric: Metric) -> PairedDifference | None:
-    baseline = comparison.baseline
+    baseline = comparison.baseline_of(group)
     return None if baseline is None else difference(comparison, group, baseline, metric.key)
 
 
@@ -205,12 +211,14 @@ def _reason(
     less_accurate = accuracy is not None and accuracy.distinguishable and accuracy.mean < 0
     worse_calibrated = ece is not None and ece.distinguishable and ece.mean > 0
     gap = confidence_gap(group)
-    if group.label == "label-smoothing" and worse_calibrated and gap < -CALIBRATED:
+    objective = group.variant.objective
+    if objective.kind == "label-smoothing" and worse_calibrated and gap < -CALIBRATED:
         return (
-            f"A likely reason, not tested here: its targets give the right class about {1 - group.alpha:g} of the "
-            "probability, less than its accuracy asks for; the paper finds the same for LS with a growing alpha."
+            "A likely reason, not tested here: its targets give the right class about "
+            f"{1 - (objective.parameter or 0):g} of the probability, less than its accuracy asks for; the paper finds "
+            "the same for LS with a growing alpha."
         )
-    if group.label != "virtual-smoothing" or not (less_accurate or worse_calibrated):
+    if objective.kind != "virtual-smoothing" or not (less_accurate or worse_calibrated):
         return ""
     remarks = []
     if worse_calibrated and gap < -CALIBRATED:

@@ -75,7 +75,7 @@ def interval_text(metric: Metric, difference: PairedDifference) -> str:
 def result_table(comparison: Comparison) -> Table:
     """A row per label and alpha, or per teacher: means, standard deviations, differences with intervals."""
     best = {metric.key: best_group(comparison, metric) for metric in METRICS}
-    teacher = TEACHER if comparison.has_teachers else ()
+    teacher = TEACHER if comparison.taught else ()
     rows = tuple(
         (
             Cell(group.name),
@@ -128,7 +128,7 @@ def seed_table(comparison: Comparison) -> Table:
 
 
 def _first_title(comparison: Comparison) -> str:
-    return "Student" if comparison.has_teachers else "Label"
+    return "Student" if comparison.taught else "Label"
 
 
 def selection_table(group: Group) -> Table | None:
@@ -138,9 +138,9 @@ def selection_table(group: Group) -> Table | None:
         return None
     rows = tuple(
         (
-            Cell(f"{row['alpha']:g}", *(("chosen", True) if row["alpha"] == run.alpha else ())),
-            Cell(_number(ACCURACY, row.get("validation_accuracy", math.nan))),
-            Cell(_number(NLL, row.get("validation_nll", math.nan))),
+            Cell(f"{row.parameter:g}", *(("chosen", True) if row.name == run.variant.objective.name else ())),
+            Cell(_number(ACCURACY, row.accuracy)),
+            Cell(_number(NLL, row.nll)),
         )
         for row in run.selected_from
     )

@@ -51,6 +51,7 @@ def styles(groups: Sequence[Group]) -> tuple[Style, ...]:
 
 
 def _label_of(group: Group) -> tuple[str, float]:
-    if group.teacher is not None:
-        return group.teacher.label, group.teacher.alpha
-    return (PLAIN, 0.0) if group.plain else (group.label, group.alpha)
+    if group.plain:
+        return PLAIN, 0.0
+    objective = group.variant.objective if group.teacher is None else group.teacher.objective
+    return (UNKNOWN, 0.0) if objective is None else (objective.kind, objective.parameter or 0.0)

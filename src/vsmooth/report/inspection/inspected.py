@@ -59,7 +59,7 @@ def inspected_runs(comparison: Comparison) -> tuple[InspectedRun, ...]:
             folder = Path(comparison.directory, run.folder)
             record = read_inspection(folder)
             if record is not None:
-                found.append(InspectedRun(group.name, style, run, folder, record, group is comparison.baseline))
+                found.append(InspectedRun(group.name, style, run, folder, record, group in comparison.baselines))
                 break
     return tuple(found)
 
@@ -104,7 +104,12 @@ def _cloud(features: Features, plane: Plane, classes: Sequence[int], each: int) 
 def mass_columns(runs: Sequence[InspectedRun]) -> tuple[MassColumn, ...]:
     """The probability of the virtual classes of each run that has them."""
     return tuple(
-        MassColumn(run.name, run.style, virtual_mass(run.test.logits, run.test.num_classes).numpy(), run.run.alpha)
+        MassColumn(
+            run.name,
+            run.style,
+            virtual_mass(run.test.logits, run.test.num_classes).numpy(),
+            run.run.variant.objective.parameter or 0.0,
+        )
         for run in runs
         if run.record.virtual is not None
     )
@@ -161,7 +166,7 @@ def gradient_grid(
 
 
 def _shown_maps(run: InspectedRun, found: GradientMaps, integrated: bool) -> dict[str, Tensor]:
-    smoothed = ("incorrect",) if run.run.alpha > 0 else ()
+    smoothed = ("incorrect",) if run.run.variant.objective.parameter else ()
     names = ("correct", *(("virtual",) if "virtual" in found.maps else smoothed))
     prefix = INTEGRATED if integrated else ""
     return {name: found.maps[prefix + name] for name in names if prefix + name in found.maps}

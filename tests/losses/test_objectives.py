@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 
-from vsmooth.experiments.specs.label_names import ALPHA_GRID, AutoAlpha, label_text, parse_label
 from vsmooth.labels import LabelScheme, LabelSmoothing, OneHot, VirtualSmoothing
+from vsmooth.losses.catalogue import Candidates, parse_candidates, parse_objective
+from vsmooth.losses.objective import LabelObjective
 
 
 @pytest.mark.parametrize(
@@ -24,13 +26,14 @@ from vsmooth.labels import LabelScheme, LabelSmoothing, OneHot, VirtualSmoothing
         ("vs:0.3:20", VirtualSmoothing(0.3, num_virtual=20)),
         ("vs:0", VirtualSmoothing(0.0)),
         ("ls:1", LabelSmoothing(1.0)),
-        ("ls:auto", AutoAlpha(LabelSmoothing())),
-        ("vs:auto", AutoAlpha(VirtualSmoothing())),
-        ("vs:auto:20", AutoAlpha(VirtualSmoothing(num_virtual=20))),
+        ("ls:auto", Candidates(LabelObjective(LabelSmoothing()))),
+        ("vs:auto", Candidates(LabelObjective(VirtualSmoothing()))),
+        ("vs:auto:20", Candidates(LabelObjective(VirtualSmoothing(num_virtual=20)))),
     ],
 )
-def test_good_forms(text: str, expected: LabelScheme | AutoAlpha) -> None:
-    assert parse_label(text) == expected
+def test_good_forms(text: str, expected: LabelScheme | Candidates) -> None:
+    wanted = LabelObjective(expected) if isinstance(expected, LabelScheme) else expected
+    assert parse_candidates(text) == wanted
 
 
 @pytest.mark.parametrize(
@@ -38,11 +41,11 @@ def test_good_forms(text: str, expected: LabelScheme | AutoAlpha) -> None:
     [
         (
             "vss:0.3",
-            r"unknown label 'vss:0.3'; did you mean vs\? labels are one-hot, ls:ALPHA, vs:ALPHA, vs:ALPHA:V",
+            r"unknown label 'vss:0.3'; did you mean vs\? labels are one-hot, ls:ALPHA, vs:ALPHA or vs:ALPHA:V",
         ),
         ("one_hot", r"did you mean one-hot\?"),
-        ("label_smoothing:0.1", r"did you mean label-smoothing\?"),
-        ("virtual:0.1", r"did you mean virtual-smoothing\?"),
+        ("label_smoothing:0.1", r"did you mean ls\?"),
+        ("virtual:0.1", r"did you mean vs\?"),
         ("xyz", "unknown label 'xyz'; labels are one-hot"),
         ("", "unknown label ''; labels are"),
         ("0.3", "unknown label '0.3'"),
@@ -65,7 +68,7 @@ def test_good_forms(text: str, expected: LabelScheme | AutoAlpha) -> None:
 )
 def test_bad_forms(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        parse_label(text)
+        parse_candidates(text)
 
 
 @pytest.mark.parametrize(
@@ -81,16 +84,42 @@ def test_bad_forms(text: str, message: str) -> None:
     ],
 )
 def test_text_is_read_back(scheme: LabelScheme, text: str) -> None:
-    assert label_text(scheme) == text
-    assert parse_label(text) == scheme
+    assert LabelObjective(scheme).text == text
+    assert parse_objective(text) == LabelObjective(scheme)
 
 
 def test_distribution_has_no_text() -> None:
     with pytest.raises(ValueError, match="has no text for a distribution over the virtual classes"):
-        label_text(VirtualSmoothing(0.3, distribution=(0.5, 0.5)))
+        _ = LabelObjective(VirtualSmoothing(0.3, distribution=(0.5, 0.5))).text
 
 
 def test_candidates_keep_everything_but_alpha() -> None:
-    label = AutoAlpha(VirtualSmoothing(num_virtual=7))
-    assert label.candidates() == tuple(VirtualSmoothing(alpha, num_virtual=7) for alpha in ALPHA_GRID)
-    assert replace(label, grid=(0.2,)).candidates() == (VirtualSmoothing(0.2, num_virtual=7),)
+    asked = Candidates(LabelObjective(VirtualSmoothing(num_virtual=7)))
+    assert asked.text == "vs:auto:7"
+    assert asked.objectives() == tuple(
+        LabelObjective(VirtualSmoothing(alpha, num_virtual=7)) for alpha in LabelObjective.usual
+    )
+    assert replace(asked, grid=(0.2,)).objectives() == (LabelObjective(VirtualSmoothing(0.2, num_virtual=7)),)
+    with pytest.raises(ValueError, match="one-hot has no parameter to choose"):
+        LabelObjective(OneHot()).with_parameter(0.1)
+    with pytest.raises(ValueError, match="'vs:auto' asks for a choice on validation data"):
+        parse_objective("vs:auto")
+
+
+def test_names_and_numbers_of_virtual_classes() -> None:
+    assert [parse_objective(text).name for text in ("one-hot", "ls:0.1", "vs:0.30:20")] == ["one-hot", "LS 0.1", "VS 0.3"]
+    assert [parse_objective(text).num_virtual(10) for text in ("one-hot", "ls:0.1", "vs:0.3", "vs:0.3:4")] == [0, 0, 10, 4]
+    assert [parse_objective(text).parameter for text in ("one-hot", "ls:0.1", "vs:0.3")] == [None, 0.1, 0.3]
+
+
+@pytest.mark.parametrize("text", ["one-hot", "ls:0.2", "vs:0.3", "vs:0.3:2"])
+def test_the_loss_is_cross_entropy_with_the_encoded_labels(text: str) -> None:
+    objective, generator = parse_objective(text), torch.Generator().manual_seed(0)
+    assert isinstance(objective, LabelObjective)
+    width = 4 + objective.num_virtual(4)
+    logits = torch.randn(6, width, generator=generator, dtype=torch.float64, requires_grad=True)
+    targets = torch.arange(6) % 4
+    found = objective.loss(logits, targets, 4)
+    soft = objective.scheme.encode(torch.nn.functional.one_hot(targets, 4).double(), 4)
+    torch.testing.assert_close(found, torch.nn.functional.cross_entropy(logits, soft))
+    assert torch.autograd.gradcheck(lambda z: objective.loss(z, targets, 4), logits)

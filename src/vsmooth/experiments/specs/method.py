@@ -1,0 +1,59 @@
+"""What the settings of every training method share: they are a frozen value that builds the method."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from vsmooth.losses import Objective
+from vsmooth.methods import Method, Teacher
+
+if TYPE_CHECKING:
+    from vsmooth.data import Mixing
+
+
+class MethodSettings(ABC):
+    """The settings of a training method as a part of a run's spec: each method's are a frozen dataclass.
+
+    kind: which method it is, in records. teacher: fingerprint of the teacher that it needs, "" for none. views: of each
+    image so many views that come again and again; ``None``: fresh ones.
+    """
+
+    kind: ClassVar[str]
+    teacher: str = ""
+    views: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Short, with the setting that matters most: "TRADES 6"; "" for standard training."""
+        return ""
+
+    def check_fits(self, mixing: Mixing) -> None:
+        """Raise ``ValueError`` for mixed images that the method cannot take; any will do unless it says otherwise."""
+        return
+
+    @abstractmethod
+    def build(self, objective: Objective, num_classes: int, teacher: Teacher | None) -> Method:
+        """The method for K real classes; ``teacher`` is the one whose fingerprint ``teacher`` is, on its device."""
+
+
+def differing(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass that are not at their defaults, by name."""
+    values = ((field, getattr(value, field.name)) for field in fields(value))
+    return {field.name: own for field, own in values if own != _default(field)}
+
+
+def describe(value: Any) -> str:
+    """The settings that are not at their defaults, in words: "gamma 0.5, tau 4"; the teacher has a place of its own."""
+    words = []
+    for name, own in differing(value).items():
+        if name == "teacher":
+            continue
+        nested = is_dataclass(own) and not isinstance(own, type)
+        words.append(describe(own) if nested else f"{name.replace('_', ' ')} {own}")
+    return ", ".join(words)
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()

@@ -1,0 +1,27 @@
+"""From a run's spec to the variant that its record carries."""
+
+from __future__ import annotations
+
+from vsmooth.experiments.specs.method import describe
+from vsmooth.experiments.specs.run_spec import RunSpec
+from vsmooth.losses import Objective
+from vsmooth.records.objective import ObjectiveRecord
+from vsmooth.records.teacher import TeacherRecord
+from vsmooth.records.variant import MethodRecord, Variant
+
+
+def variant_of(spec: RunSpec, num_classes: int, teacher: TeacherRecord | None = None) -> Variant:
+    """What tells a run of ``spec`` from others of the same experiment; ``teacher``: the one it is taught by."""
+    return Variant(
+        objective_record(spec.objective, num_classes),
+        MethodRecord(spec.method.name, describe(spec.method)),
+        MethodRecord(spec.step.name, describe(spec.step)),
+        teacher,
+    )
+
+
+def objective_record(objective: Objective, num_classes: int) -> ObjectiveRecord:
+    """An objective for K = ``num_classes`` as records name it; V is in its name where it is not K."""
+    virtual = objective.num_virtual(num_classes)
+    count = f" V={virtual}" if virtual not in (0, num_classes) else ""
+    return ObjectiveRecord(objective.text, objective.kind, objective.name + count, objective.parameter, virtual)

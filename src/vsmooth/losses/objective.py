@@ -1,0 +1,114 @@
+"""Objectives: what the logits of a classifier are trained towards, and how it is written in one word.
+
+An objective is a label scheme in the closed form of :mod:`vsmooth.losses.cross_entropy`, or a rival loss. Its text is
+what is typed and kept in records: ``one-hot``, ``ls:0.1``, ``vs:0.3``, ``vs:0.3:20``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from torch import Tensor
+
+from vsmooth.labels import LabelScheme, OneHot, VirtualSmoothing
+from vsmooth.losses.cross_entropy import smoothed_cross_entropy
+
+
+class Objective(ABC):
+    """A frozen value that turns logits and targets into a loss.
+
+    kind: long name, as in records: "virtual-smoothing". usual: values of the parameter that are tried where it is to be
+    chosen on validation data; empty for an objective without a parameter.
+    """
+
+    usual: ClassVar[tuple[float, ...]] = ()
+
+    @property
+    @abstractmethod
+    def kind(self) -> str:
+        """Long name of the family: "virtual-smoothing"."""
+
+    @property
+    @abstractmethod
+    def text(self) -> str:
+        """Canonical text, which :func:`vsmooth.losses.parse_objective` reads back: "vs:0.3"."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Short name in tables and figures: "VS 0.3"."""
+
+    @property
+    def parameter(self) -> float | None:
+        """The number that tells objectives of one kind apart (alpha, gamma, ...); ``None`` where there is none."""
+        return None
+
+    def with_parameter(self, value: float) -> Objective:
+        """The same objective with another parameter; ``ValueError`` where it has none."""
+        raise ValueError(f"{self.text} has no parameter to choose")
+
+    def num_virtual(self, num_classes: int) -> int:
+        """V: how many virtual classes a network of ``num_classes`` real ones has in training."""
+        return 0
+
+    @abstractmethod
+    def loss(self, logits: Tensor, targets: Tensor, num_classes: int) -> Tensor:
+        """The mean loss of logits (N, K + V) against class indices (N,) or probabilities (N, K), a scalar."""
+
+
+@dataclass(frozen=True)
+class LabelObjective(Objective):
+    """Cross entropy against the labels of a scheme: ``mean_i CE(z_i, scheme(y_i))``; the paper's Eq. 4 for VS."""
+
+    scheme: LabelScheme
+    usual: ClassVar[tuple[float, ...]] = (0.05, 0.1, 0.3, 0.5)
+
+    @property
+    def kind(self) -> str:
+        return self.scheme.name
+
+    @property
+    def text(self) -> str:
+        """Raises:
+            ValueError: virtual classes whose distribution is not uniform (fixed or redrawn), which the text cannot say.
+        """
+        scheme = self.scheme
+        if isinstance(scheme, OneHot):
+            return scheme.name
+        if isinstance(scheme, VirtualSmoothing) and scheme.distribution is not None:
+            raise ValueError(
+                "an experiment's label has no text for a distribution over the virtual classes, fixed or redrawn; use "
+                "SmoothedCrossEntropy in your own training loop"
+            )
+        text = f"{scheme.short_name.lower()}:{shortest(scheme.alpha)}"
+        count = scheme.num_virtual if isinstance(scheme, VirtualSmoothing) else None
+        return text if count is None else f"{text}:{count}"
+
+    @property
+    def name(self) -> str:
+        if isinstance(self.scheme, OneHot):
+            return self.scheme.short_name
+        return f"{self.scheme.short_name} {self.scheme.alpha:g}"
+
+    @property
+    def parameter(self) -> float | None:
+        return None if isinstance(self.scheme, OneHot) else self.scheme.alpha
+
+    def with_parameter(self, value: float) -> Objective:
+        if isinstance(self.scheme, OneHot):
+            return super().with_parameter(value)
+        return LabelObjective(replace(self.scheme, alpha=value))
+
+    def num_virtual(self, num_classes: int) -> int:
+        return self.scheme.width(num_classes) - num_classes
+
+    def loss(self, logits: Tensor, targets: Tensor, num_classes: int) -> Tensor:
+        return smoothed_cross_entropy(logits, targets, self.scheme, num_classes)
+
+
+def shortest(value: float) -> str:
+    """A number as text that reads back as the same number, without digits that it does not need."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(float(value))
