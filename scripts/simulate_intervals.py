@@ -28,8 +28,10 @@ from vsmooth.metrics import (
 )
 from vsmooth.metrics.binning import equal_width_index, wilson_interval
 from vsmooth.records.comparison import Comparison
+from vsmooth.records.objective import ONE_HOT, ObjectiveRecord
 from vsmooth.records.run import RunRecord
 from vsmooth.records.statistics import SIGNIFICANCE, holm, paired_difference, variation_of_mean
+from vsmooth.records.variant import Variant
 from vsmooth.report.comparison.differences import difference, difference_from_one_hot
 
 TRUTHS, SIZES, RESAMPLES = (0.0, 0.005, 0.01, 0.02, 0.05), (500, 2000, 10_000), 200
@@ -217,8 +219,10 @@ def _record(group: int, seed: int, folder: str, logits: npt.NDArray[np.float32],
         "accuracy": accuracy(probabilities, truth), "nll": negative_log_likelihood(probabilities, truth),
         "ece": expected_calibration_error(probabilities, truth),
     }
-    label = "one-hot" if group == 0 else "virtual-smoothing"
-    return RunRecord(label, 0.01 * group, 0, seed, "", "", 1, 1, CLASSES, measured, 1.0, 1.0, (), folder)
+    alpha = 0.01 * group
+    virtual = ObjectiveRecord(f"vs:{alpha:g}", "virtual-smoothing", f"VS {alpha:g}", alpha, CLASSES)
+    variant = Variant(virtual if group else ONE_HOT)
+    return RunRecord(variant, seed, "", "", 1, 1, CLASSES, measured, 1.0, 1.0, (), folder)
 
 
 def families(trials: int) -> None:

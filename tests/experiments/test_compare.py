@@ -17,14 +17,14 @@ from vsmooth.experiments.compare import CompareListener, ComparePlan, compare
 from vsmooth.experiments.run import run_experiment
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.losses.catalogue import Candidates, parse_candidates, parse_objective
-from vsmooth.losses.objective import LabelObjective
+from vsmooth.losses.objective import LabelObjective, Objective
 from vsmooth.records.comparison import load_comparison
 from vsmooth.records.run import Candidate, RunRecord
 from vsmooth.train import Interrupted, TrainingDivergedError
 
 BASE = RunSpec("toy", "small", epochs=1, batch_size=48)
-ROW = {"variant", "key", "objective", "parameter", "num_virtual", "seed", "accuracy", "ece", "nll", "brier", "mean_confidence"}
-ROW |= {"train_seconds", "images_per_second"}
+ROW = {"variant", "key", "objective", "parameter", "num_virtual", "seed"}
+ROW |= {"accuracy", "ece", "nll", "brier", "mean_confidence", "train_seconds", "images_per_second"}
 
 
 def plan(*labels: str, seeds: int = 1) -> ComparePlan:

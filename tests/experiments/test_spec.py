@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import fields, replace
 from typing import Any
@@ -131,7 +132,7 @@ def test_methods_have_keys_and_names_of_their_own() -> None:
     assert taught.folder == f"kd-vs-0.3-seed0-{taught.key}"
 
 
-def test_a_spec_of_another_version_is_refused(tmp_path: Path) -> None:
+def test_a_spec_of_another_version_is_refused() -> None:
     older = {name: value for name, value in SPEC.to_json().items() if name != "schema"}
     with pytest.raises(ValueError, match=r"of another vsmooth version \(schema None, not 2\)"):
         RunSpec.from_json(older)

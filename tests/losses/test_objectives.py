@@ -107,9 +107,10 @@ def test_candidates_keep_everything_but_alpha() -> None:
 
 
 def test_names_and_numbers_of_virtual_classes() -> None:
-    assert [parse_objective(text).name for text in ("one-hot", "ls:0.1", "vs:0.30:20")] == ["one-hot", "LS 0.1", "VS 0.3"]
-    assert [parse_objective(text).num_virtual(10) for text in ("one-hot", "ls:0.1", "vs:0.3", "vs:0.3:4")] == [0, 0, 10, 4]
-    assert [parse_objective(text).parameter for text in ("one-hot", "ls:0.1", "vs:0.3")] == [None, 0.1, 0.3]
+    found = [parse_objective(text) for text in ("one-hot", "ls:0.1", "vs:0.30", "vs:0.3:4")]
+    assert [objective.name for objective in found] == ["one-hot", "LS 0.1", "VS 0.3", "VS 0.3"]
+    assert [objective.num_virtual(10) for objective in found] == [0, 0, 10, 4]
+    assert [objective.parameter for objective in found] == [None, 0.1, 0.3, 0.3]
 
 
 @pytest.mark.parametrize("text", ["one-hot", "ls:0.2", "vs:0.3", "vs:0.3:2"])

@@ -42,7 +42,7 @@ FORMS = ", ".join(entry.form for entry in CATALOGUE.values())
 
 @dataclass(frozen=True)
 class Candidates:
-    """An objective whose parameter is to be chosen on the validation split, from ``grid`` (left out: the usual values)."""
+    """An objective whose parameter is chosen on the validation split, from ``grid`` (default: the usual values)."""
 
     template: Objective
     grid: tuple[float, ...] = ()
