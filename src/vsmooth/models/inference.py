@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
-from torch.fx.experimental.optimization import fuse
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor, nn
 
 from vsmooth.classifier import find_classifier
 from vsmooth.head import remove_virtual_classes, virtual_heads
+from vsmooth.models.folding import Folded, fold_batch_norms
 from vsmooth.models.normalise import NormalisedModel
-
-_TOLERANCE = 1e-3
 
 
 def prefers_channels_last(device: torch.device) -> bool:
@@ -25,12 +23,14 @@ def prefers_channels_last(device: torch.device) -> bool:
 class InferenceNetwork(nn.Module):
     """Images (N, C, H, W) in [0, 1] to float32 logits; gradients for the images are contiguous, as the images are.
 
-    `folded`: how many BatchNorms are part of a convolution now. `dtype`: of weights and activations (None: unchanged).
+    `folded`: how many BatchNorms are part of a convolution now; `refused`: why none is, in words, where some could be
+    but the network would not be the same. `dtype`: of weights and activations (None: unchanged).
     """
 
-    def __init__(self, normalise: nn.Module, body: nn.Module, dtype: torch.dtype | None, *, folded: int) -> None:
+    def __init__(self, normalise: nn.Module, body: Folded, dtype: torch.dtype | None) -> None:
         super().__init__()
-        self.normalise, self.body, self.dtype, self.folded = normalise, body, dtype, folded
+        self.normalise, self.body, self.dtype = normalise, body.network, dtype
+        self.folded, self.refused = body.count, body.refused
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.body(_Relaid.apply(self.normalise(images), self.dtype))
@@ -52,12 +52,12 @@ def inference_network(
     """An equivalent of `model` in eval mode whose weights take no gradients; `model` itself stays as it is.
 
     Each BatchNorm becomes part of the convolution before it, where torch.fx can follow the code and nothing else
-    reads that convolution, else one multiply-add: `w' = w s, b' = (b - mean) s + beta, s = gamma / sqrt(var + eps)`.
-    Convolutions run in the layout that the device likes. Any batch size, but attackers should hand in float32 NCHW.
+    reads that convolution, else one multiply-add (`vsmooth.models.folding`). Convolutions run in the layout that the
+    device likes. Any batch size, but attackers should hand in float32 NCHW.
 
     Args:
-        sample_images: (N, C, H, W) in [0, 1], a few: what the folded network must agree on with `model`, to 1e-3 of
-            the largest logit (or of 1). Where it does not, nothing is folded.
+        sample_images: (N, C, H, W) in [0, 1], a few, on which the folded network must agree with `model`: in its
+            logits to 1e-3 of the largest (or of 1), and in its input gradients. Where it does not, nothing is folded.
         real_only: the K real logits; False keeps the virtual ones, K + V.
         compile: by torch.compile, half a minute at first, and again for other batch sizes.
         dtype: what the weights are cast to (torch.bfloat16); normalisation and the classifier stay float32, so that
@@ -66,24 +66,19 @@ def inference_network(
     Raises:
         ValueError: sample images of another shape or dtype; a dtype that is not floating point; more than one head
             with virtual classes.
-
-    Source of the folding: Jacob et al., "Quantization and Training of Neural Networks ..." (2018), Sec. 3.2, Eq. 14.
     """
     if sample_images.ndim != 4 or not sample_images.is_floating_point() or not len(sample_images):
         found = f"{sample_images.dtype} {tuple(sample_images.shape)}"
         raise ValueError(f"sample_images must be floating point (N, C, H, W) with N >= 1, got {found}")
     if dtype is not None and not dtype.is_floating_point:
         raise ValueError(f"dtype must be floating point, such as torch.bfloat16, got {dtype}")
-    normalise, body = _parts(_evaluated_copy(model, real_only))
-    folded = 0
-    if fold:
-        with torch.no_grad():
-            body, folded = _faster(body, normalise(sample_images))
+    normalise, plain = _parts(_evaluated_copy(model, real_only))
+    body = fold_batch_norms(plain, normalise(sample_images).detach()) if fold else Folded(plain, 0)
     if dtype not in (None, torch.float32):
-        body = _with_exact_classifier(body.to(dtype))
+        body = replace(body, network=_with_exact_classifier(body.network.to(dtype)))
+    network = InferenceNetwork(normalise, body, dtype).requires_grad_(False).eval()
     if prefers_channels_last(sample_images.device):
-        body = body.to(memory_format=torch.channels_last)
-    network = InferenceNetwork(normalise, body, dtype, folded=folded).requires_grad_(False).eval()
+        network.body.to(memory_format=torch.channels_last)
     if compile:
         network.compile()
     return network
@@ -103,73 +98,6 @@ def _evaluated_copy(model: nn.Module, real_only: bool) -> nn.Module:
     for _, head in heads:
         head.keep_virtual = True
     return copied
-
-
-def _faster(plain: nn.Module, inputs: Tensor) -> tuple[nn.Module, int]:
-    """`plain` with BatchNorms folded, and how many; `plain` itself where that would not give the same logits."""
-    changed = _folded(copy.deepcopy(plain))
-    folded = _count(plain) - _count(changed)
-    for name, module in list(changed.named_modules()):
-        if name and type(module) is nn.BatchNorm2d:
-            changed.set_submodule(name, _scale_shift(module))
-    return (changed, folded) if _agree(plain, changed, inputs) else (plain, 0)
-
-
-def _agree(plain: nn.Module, changed: nn.Module, inputs: Tensor) -> bool:
-    expected = plain(inputs)
-    try:
-        difference = (changed(inputs) - expected).abs().max()
-    except Exception:  # whatever the code of a network does with parts that are other modules now
-        return False
-    return bool(difference <= _TOLERANCE * max(1.0, float(expected.abs().max())))  # not so for NaN
-
-
-def _folded(network: nn.Module) -> nn.Module:
-    """As much of `network` as can be traced, in place; where the whole cannot, its parts one by one."""
-    if not _count(network) or isinstance(network, _BatchNorm):
-        return network
-    try:
-        # Called without gradients, so that code which asks for them (checkpointing) is traced without.
-        return fuse(fx.GraphModule(network, _Tracer().trace(network)), inplace=True, no_trace=True)
-    except Exception:  # the code of any network runs here, on values that stand for tensors
-        for name, child in list(network.named_children()):
-            setattr(network, name, _folded(child))
-        return network
-
-
-def _count(network: nn.Module) -> int:
-    return sum(isinstance(module, _BatchNorm) for module in network.modules())
-
-
-class _Tracer(fx.Tracer):
-    """Looks only into modules that hold a BatchNorm: whatever the code of the others does, it need not be followed."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, _BatchNorm) or not _count(m)
-
-
-def _scale_shift(norm: nn.BatchNorm2d) -> nn.Module:
-    """What a BatchNorm does in eval mode; itself where it keeps no statistics."""
-    mean, variance = norm.running_mean, norm.running_var
-    if mean is None or variance is None:
-        return norm
-    scale = (variance + norm.eps).rsqrt() * (1 if norm.weight is None else norm.weight)
-    return _ScaleShift(scale, (0 if norm.bias is None else norm.bias) - mean * scale)
-
-
-class _ScaleShift(nn.Module):
-    """`x s + t` per channel, x (N, C, H, W): one pass over the activations, and one back."""
-
-    scale: Tensor
-    shift: Tensor
-
-    def __init__(self, scale: Tensor, shift: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("scale", scale.view(1, -1, 1, 1))
-        self.register_buffer("shift", shift.view(1, -1, 1, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return torch.addcmul(self.shift, images, self.scale)
 
 
 class _Relaid(torch.autograd.Function):
