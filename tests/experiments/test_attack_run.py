@@ -16,6 +16,7 @@ from vsmooth.attacks import PGD, ThreatModel
 from vsmooth.data import Dataset
 from vsmooth.evaluate import Budget, attack_target
 from vsmooth.experiments.robust import attack as attack_run_module
+from vsmooth.experiments.robust import verify as verify_module
 from vsmooth.experiments.robust.attack import attack_run
 from vsmooth.experiments.robust.options import AttackOptions
 from vsmooth.experiments.robust.verify import verify_attack
@@ -160,6 +161,28 @@ class _Noisy(nn.Module):
         return logits + 0.05 * torch.randn_like(logits)
 
 
+class _Rounding(torch.autograd.Function):
+    """To 6 bits; the gradient passes straight through."""
+
+    @staticmethod
+    def forward(ctx: Any, pixels: Tensor) -> Tensor:
+        return (pixels * 63).round() / 63
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+class _Rounded(nn.Module):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.model(_Rounding.apply(images))
+        return logits
+
+
 def test_a_random_network_is_told_and_attacked_on_mean_gradients(
     run_of: Runs, toy_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,6 +197,19 @@ def test_a_random_network_is_told_and_attacked_on_mean_gradients(
     assert [attack.name for attack in (ce, dlr)] == ["APGD-CE", "APGD-DLR"]
     assert {attack.settings["eot"] for attack in (ce, dlr)} == {20}
     assert record.headline.count <= record.columns[0].standing.count
+    assert (sound.judgements, record.judgements) == (1, 20)
+    monkeypatch.setattr(verify_module, "open_run", lambda *words: _Noisy(open_run(*words)))
+    folder = next(folder for folder, found in robust_records(run_of["ls"]).items() if found.judgements == 20)
+    assert verify_attack(run_of["ls"], toy_dataset, folder / ADVERSARIAL_FILE).holds
+
+
+def test_a_network_that_cannot_be_folded_says_so_once(
+    run_of: Runs, toy_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attack_run_module, "open_run", lambda *words: _Rounded(open_run(*words)))
+    record = attack_run(run_of["vs"], toy_dataset, replace(FEW, attacks=("pgd",)))
+    assert record.notes == ("BatchNorms were not folded, which is slower: folding would change its input gradients.",)
+    assert read_robust(run_of["vs"]) == (record,)
 
 
 def test_verify(run_of: Runs, toy_dataset: Dataset) -> None:

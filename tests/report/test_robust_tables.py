@@ -95,6 +95,13 @@ def test_remarks_name_runs_only_where_they_differ() -> None:
     assert "VS 0.3: Transfer: from one-hot-seed0." in notes
 
 
+def test_a_randomised_network_is_named_with_the_rule() -> None:
+    often = attacked("VS 0.3", replace(TWO[1].record, judgements=20))
+    notes = robust_table([TWO[0], often]).notes
+    (note,) = [note for note in notes if "randomised" in note]
+    assert note.startswith("VS 0.3: This network is randomised: it was asked 20 times about each image.")
+
+
 def test_four_runs_are_rows_and_fit_a_terminal() -> None:
     runs = [*TWO, attacked("LS 0.1", make_record(0)), attacked("VS 0.5, seed 12", make_record())]
     table = robust_table(runs)

@@ -16,7 +16,7 @@ from vsmooth.labels import check_index_targets
 
 @dataclass(frozen=True, eq=False)
 class Attacked:
-    """images: (N, C, H, W) float32, in the ball and in the bounds; fooled: (N,) bool, the shipped model is wrong."""
+    """images: (N, C, H, W) float32, in the ball and in the bounds; fooled: (N,) bool, `Target.broken`."""
 
     images: Tensor
     fooled: Tensor
@@ -89,7 +89,7 @@ class Attack(ABC):
         # What is inside already stays bit for bit as the attack judged it.
         keeps = threat.contains(found, origin)[:, None, None, None]
         inside = torch.where(keeps, found, threat.project(found, origin)).clamp_(threat.low, threat.high)
-        return Attacked(inside, ~target.right(inside, labels))
+        return Attacked(inside, target.broken(inside, labels))
 
 
 def _plain(value: Any) -> Any:

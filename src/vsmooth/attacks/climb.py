@@ -98,7 +98,7 @@ def attempt_in_turn(
         tried = attempt(rows)
         found = tried if len(rows) == len(images) else found.index_copy(0, rows, tried)
         if number < len(attempts):
-            rows = rows[target.right(tried, labels[rows])]
+            rows = rows[~target.broken(tried, labels[rows])]
             if not len(rows):
                 break
     return found

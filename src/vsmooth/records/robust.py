@@ -75,7 +75,8 @@ class RobustRecord:
     clean: without an attack. headline: the pointwise worst case, those that stood every attack of every column.
     weights: fingerprint of what was attacked. precision: "fp32", or "bf16" where bf16 crafted first and what stood was
     attacked again in fp32. autoattack_version: of the official package, "" where it was not used; autoattack_flags: its
-    warnings. transfer_from: the network whose adversarial images were tried, "" for none. notes: what was left out.
+    warnings. transfer_from: the network whose adversarial images were tried, "" for none. notes: what was left out or
+    done otherwise. judgements: how often each image was judged, more than once for a randomised network.
     digests: SHA-256 of the file of adversarial images, by its name.
     """
 
@@ -98,6 +99,7 @@ class RobustRecord:
     notes: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
+    judgements: int = 1
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -115,7 +117,7 @@ class RobustRecord:
     def from_json(cls, value: Mapping[str, Any]) -> RobustRecord:
         """Undo `to_json`; KeyError, TypeError or ValueError for something else."""
         sanity = value["sanity"]
-        whole = ("images", "split_images", "num_classes", "num_virtual", "seed")
+        whole = ("images", "split_images", "num_classes", "num_virtual", "seed", "judgements")
         parts: dict[str, Any] = {
             "threat": ThreatModel(**value["threat"]),
             "clean": Standing.from_json(value["clean"]),

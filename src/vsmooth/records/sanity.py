@@ -8,7 +8,9 @@ from typing import Any
 
 from vsmooth.records.standing import Standing
 
-NOTABLE = 0.01  # of the images: under it a difference may be one unlucky image
+NOTABLE = 0.01  # of the images: so many may be accidents of a sound attack
+FEWEST_ACCIDENTS = 3  # images that Square alone broke: fewer are accidents whatever the share
+LEVEL = 0.05  # of the exact test of that share
 STEP_GAIN = 0.02  # of the accuracy: what the last steps of an attack may still find
 ALL_STEPS_GAIN = 0.05  # the same of the most steps over the fewest
 
@@ -125,12 +127,21 @@ def _rises(report: SanityReport) -> str:
 
 
 def _square(report: SanityReport) -> str:
-    if report.square_broke <= NOTABLE * report.images:
+    chance = _chance_of_accidents(report.square_broke, report.images)
+    if report.square_broke < FEWEST_ACCIDENTS or chance >= LEVEL:
         return ""
     return (
         f"Square, which sees no gradients, broke {report.square_broke} of {report.images} images that every white-box "
-        "attack left standing: the gradients are masked"
+        f"attack left standing, more than the {NOTABLE:.0%} that accidents explain (exact binomial test, p = "
+        f"{chance:.2g}): the gradients are masked"
     )
+
+
+def _chance_of_accidents(count: int, images: int) -> float:
+    """P(X >= count) for X ~ Binomial(images, 1 %): one-sided and exact, by `scipy.stats.binomtest`."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(count, images, NOTABLE, alternative="greater").pvalue)
 
 
 def _zero_gradients(report: SanityReport) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -114,7 +116,8 @@ class Cascade:
         for number in mine:
             part = self.parts.load(stage, number, batches[number])
             if part is None:
-                part = self._in_memory(job, batches[number])
+                with _seeded(f"{self.seed}/{stage}/{number}", self.device):
+                    part = self._in_memory(job, batches[number])
                 self.parts.save(stage, number, part)
             done, standing = done + len(part.indices), standing - int(part.fooled.sum())
             if on_batch is not None:
@@ -156,6 +159,14 @@ class Cascade:
         fooled = fooled.cpu()
         new = fooled & self.stands[indices]
         return Part(indices, fooled, indices[new], images.cpu()[new])
+
+
+@contextmanager
+def _seeded(key: str, device: torch.device) -> Iterator[None]:
+    """torch's own random numbers, which a randomised network takes, are those of `key`; the caller's are kept."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(zlib.crc32(key.encode()))
+        yield
 
 
 def _or_none(job: Callable[[Tensor], Part], indices: Tensor) -> Part | None:

@@ -47,12 +47,16 @@ class RobustResult:
 
     clean: (N,) bool, right without an attack. stands: (N,) bool, right after every attack of every column: the
     headline. images: (N, C, H, W) float32, an adversarial image for each one that was broken, else the clean one.
+    judgements: how often each image was judged, more than once where the network is randomised (see `Target`).
+    remarks: what else a reader should know of how the network was attacked, as sentences.
     """
 
     clean: Tensor
     columns: tuple[ColumnResult, ...]
     stands: Tensor
     images: Tensor
+    judgements: int = 1
+    remarks: tuple[str, ...] = ()
 
 
 def evaluate_robust(
@@ -111,7 +115,7 @@ def evaluate_robust(
     found = tuple(
         _run_column(cascade, f"{number:02d}", column, precision, targets, tell) for number, column in enumerate(columns)
     )
-    return RobustResult(cascade.right, found, cascade.stands, cascade.found)
+    return RobustResult(cascade.right, found, cascade.stands, cascade.found, targets.judgements, targets.remarks)
 
 
 def _run_column(

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from vsmooth.attacks import Target
+from vsmooth.attacks.target import JUDGEMENTS, Logits
 from vsmooth.evaluate.predict import evaluation_mode, model_device
 from vsmooth.evaluate.robust.cascade import View
 from vsmooth.head import virtual_heads
-from vsmooth.models.inference import inference_network
+from vsmooth.models.inference import InferenceNetwork, inference_network
 
 Precision = Literal["fp32", "bf16"]
-_SAMPLES = 8  # images that the inference network is checked on
+_SAMPLES = 8  # images that the inference network, and whether the model is randomised, are checked on
+_PASSES = 5  # in which a network that is not randomised gives the same logits
+_ROUNDING = 1e-4  # of the largest logit: operations whose order is not fixed differ by less
 
 
 def attack_target(
@@ -26,32 +30,37 @@ def attack_target(
     precision: Precision = "fp32",
     fold: bool = True,
     compile: bool = False,
+    judgements: int = 1,
 ) -> Target:
     """`model` as attacks see it: they craft on a fast equivalent, and the model itself decides, in eval mode and fp32.
 
     view: "real" for the K real logits, "all" for K + V. sample_images (N, C, H, W): a few, which the equivalent network
-    is checked on. ValueError for "all" without virtual classes, and unknown words.
+    is checked on. judgements: of each image, see `Target`. ValueError for "all" without virtual classes, and unknown
+    words.
     """
     if view not in get_args(View) or precision not in get_args(Precision):
         raise ValueError(f"view must be 'real' or 'all' and precision 'fp32' or 'bf16', got {view!r} and {precision!r}")
     if view == "all" and not virtual_heads(model):
         raise ValueError("the model has no virtual classes: attack its real logits (view='real')")
-    device = model_device(model)
     craft = inference_network(
         model,
-        sample_images.to(device),
+        sample_images.to(model_device(model)),
         real_only=view == "real",
         fold=fold,
         compile=compile,
         dtype=torch.bfloat16 if precision == "bf16" else None,
     )
 
+    return Target(num_classes, craft, _decider(model), judgements)
+
+
+def _decider(model: nn.Module) -> Logits:
     def decide(images: Tensor) -> Tensor:
-        with evaluation_mode(model), torch.autocast(device.type, enabled=False):
+        with evaluation_mode(model), torch.autocast(images.device.type, enabled=False):
             logits: Tensor = model(images)
         return logits.float()
 
-    return Target(num_classes, craft, decide)
+    return decide
 
 
 class Targets:
@@ -64,6 +73,23 @@ class Targets:
         self._samples, self._fold, self._compile = images[:_SAMPLES], fold, compile
         self._built: dict[tuple[View, Precision], Target] = {}
 
+    @cached_property
+    def judgements(self) -> int:
+        """How often each image is judged: once, or `JUDGEMENTS` times where the model gives other logits each time."""
+        images = self._samples.float().to(self.device)
+        decide = _decider(self.model)
+        with torch.no_grad(), torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            first, *others = (decide(images) for _ in range(_PASSES))
+        slack = _ROUNDING * max(1.0, float(first.abs().max()))
+        return JUDGEMENTS if any((logits - first).abs().max() > slack for logits in others) else 1
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of the result should know of the networks that were built so far, as sentences."""
+        crafts = [target.craft for target in self._built.values()]
+        reasons = dict.fromkeys(craft.refused for craft in crafts if isinstance(craft, InferenceNetwork))
+        return tuple(f"BatchNorms were not folded, which is slower: {reason}." for reason in reasons if reason)
+
     def __call__(self, view: View, precision: Precision = "fp32") -> Target:
         if (view, precision) not in self._built:
             self._built[view, precision] = attack_target(
@@ -74,5 +100,6 @@ class Targets:
                 precision=precision,
                 fold=self._fold,
                 compile=self._compile,
+                judgements=self.judgements,
             )
         return self._built[view, precision]

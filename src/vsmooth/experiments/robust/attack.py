@@ -119,7 +119,7 @@ def _attack(
     version = _autoattack_version(options, virtual)  # before the work: is it installed?
     opened = _open(folder, dataset, options, indices)
     flags = _flags(opened) if version else ()
-    columns = _columns(opened, dataset, options, randomised=any("random" in flag for flag in flags))
+    columns = _columns(opened, dataset, options, randomised=opened.targets.judgements > 1)
     about = _about(opened, options, on_progress)
     result = evaluate_robust(
         opened.model,

@@ -16,7 +16,7 @@ from vsmooth.evaluate.robust.cascade import On
 from vsmooth.evaluate.robust.columns import FAMILIES, Family
 from vsmooth.evaluate.robust.targets import Precision
 
-_REVISION = 2
+_REVISION = 3
 """Raised when attacks find other images than before: what the two found is neither resumed nor read back as one."""
 
 

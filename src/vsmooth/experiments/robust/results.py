@@ -67,6 +67,7 @@ def record_of(
         transfer_from="" if options.transfer_from is None else source_name(options.transfer_from),
         notes=tuple(_notes(opened, result, options)),
         environment=describe_environment(options.precision, opened.targets.device),
+        judgements=result.judgements,
         **about,
     )
 
@@ -93,3 +94,4 @@ def _notes(opened: Opened, result: RobustResult, options: AttackOptions) -> Iter
         yield f"{AA_REAL}, on {classes} logits: {place}, whose DLR loss needs {_FEWEST_TARGETED}."
     if options.sanity_images and not options.threat.epsilon:
         yield "Epsilon 0 is no attack: there was nothing for the sanity checks to look at."
+    yield from result.remarks

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -32,8 +33,9 @@ class VerifyReport:
     clean, standing: right without an attack, and right on both images; `expected`: the record's headline. outside: how
     many images left the ball or the bounds; farthest: the largest distance from a clean image. not_fooling: images that
     the file says were broken and that the model classifies correctly. ties: images where two classes are so close that
-    rounding decides; they count as the file has them. misjudged: images whose decision, clean or attacked, is another,
-    besides those. problems: a sentence for each thing that is not as the record says, none where all is.
+    rounding decides, or chance in a randomised network; they count as the file has them. misjudged: images whose
+    decision, clean or attacked, is another, besides those. problems: a sentence for each thing that is not as the
+    record says, none where all is.
     """
 
     images: int
@@ -63,8 +65,9 @@ def verify_attack(run_folder: Path, dataset: Dataset, file: Path) -> VerifyRepor
     model = open_run(run_folder, dataset).eval()
     clean = _clean_images(saved, dataset, file)
     judged = saved.images.nan_to_num().clamp(0, 1)
-    before, early_ties = _judge(model, clean, saved.labels, saved.clean_decisions)
-    after, late_ties = _judge(model, judged, saved.labels, saved.decisions)
+    judge = _judge if record.judgements == 1 else partial(_judge_often, times=record.judgements)
+    before, early_ties = judge(model, clean, saved.labels, saved.clean_decisions)
+    after, late_ties = judge(model, judged, saved.labels, saved.decisions)
     right = before == saved.labels
     stands = right & (after == saved.labels)
     claimed = (saved.clean_decisions == saved.labels) & (saved.decisions != saved.labels)
@@ -106,6 +109,21 @@ def _judge(model: nn.Module, images: Tensor, labels: Tensor, saved: Tensor) -> t
     theirs = logits.gather(1, torch.where(known, saved, 0)[:, None]).squeeze(1)
     decided = torch.where(known & (theirs >= logits.amax(1) - slack), saved, logits.argmax(1))
     return decided, decided != logits.argmax(1)
+
+
+def _judge_often(
+    model: nn.Module, images: Tensor, labels: Tensor, saved: Tensor, *, times: int
+) -> tuple[Tensor, Tensor]:
+    """The same for a randomised network, of which the file is right unless the decisions cannot be chance.
+
+    That is for an image saved as right, if none is right now; for one saved as wrong, if nine in ten are.
+    """
+    pieces = list(zip(images.split(_BATCH), labels.split(_BATCH), strict=True))
+    decisions = torch.stack([predict(model, pieces).logits.argmax(1) for _ in range(times)])
+    right = (decisions == labels).sum(0)
+    usual = decisions.mode(0).values
+    contradicted = torch.where(saved == labels, right == 0, 10 * right >= 9 * times)
+    return torch.where(contradicted, usual, saved), ~contradicted & (usual != saved)
 
 
 def _problems(report: VerifyReport, record: RobustRecord, weights: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from vsmooth.records.robust import ColumnRecord, RobustRecord, headline_names
-from vsmooth.records.sanity import SanityReport
+from vsmooth.records.sanity import FEWEST_ACCIDENTS, LEVEL, NOTABLE, SanityReport
 from vsmooth.records.standing import Standing
 from vsmooth.report.comparison.tables import DAGGER, MISSING
 from vsmooth.report.render.table import STAR, Cell, Column, Table
@@ -130,6 +130,11 @@ def _remarks(record: RobustRecord) -> Iterable[str]:
         yield f"Transfer: from {record.transfer_from}."
     if record.precision == "bf16":
         yield "Each column's first attack was made in bf16 first; what stood met all of them in fp32 before it counted."
+    if record.judgements > 1:
+        yield (
+            f"This network is randomised: it was asked {record.judgements} times about each image. Right when clean: "
+            "in more than half of them. Broken, in every column: wrong in at least 80 %."
+        )
     yield from record.notes
 
 
@@ -153,7 +158,8 @@ def sanity_table(runs: Sequence[AttackedRun]) -> Table | None:
     note = (
         "Accuracy in % of n images that are right when clean, under margin PGD with ever more steps (it should level "
         "off) and in the widest ball tried (0 for a sound attack); how many only Square broke, which needs no "
-        "gradients; where the gradient of the cross entropy is exactly 0."
+        f"gradients (suspicious from {FEWEST_ACCIDENTS} images on, if an exact binomial test against {NOTABLE:.0%} of "
+        f"the images gives p < {LEVEL:g}); where the gradient of the cross entropy is exactly 0."
     )
     return Table(columns, tuple(_sanity_row(run.name, report, steps) for run, report in checked), (note,))
 
