@@ -25,7 +25,7 @@ from benchmarks.timing import Row, timed
 from vsmooth.attacks import PGD, Target, ThreatModel
 from vsmooth.attacks.autoattack import standard_autoattack
 from vsmooth.data import load_dataset
-from vsmooth.evaluate import attack_target, evaluate_robust
+from vsmooth.evaluate import Evaluation, attack_target, evaluate_robust
 from vsmooth.evaluate.robust.cascade import Column
 from vsmooth.evaluate.robust.targets import Precision
 from vsmooth.experiments.environment import describe_environment
@@ -223,8 +223,7 @@ def _autoattack(setting: Setting) -> Iterator[Row]:
             [column],
             setting.threat,
             num_classes=setting.classes,
-            batch_size=setting.batch,
-            seed=SEED,
+            evaluation=Evaluation(batch_size=setting.batch, seed=SEED),
         ).stands
 
     times = _interleaved({"theirs": theirs, "ours": ours}, setting.rounds)

@@ -16,8 +16,10 @@ from vsmooth.cli import main
 from vsmooth.cli.verbs.attack import attack as verb
 from vsmooth.cli.verbs.attack import parse_epsilon
 from vsmooth.data import load_dataset
+from vsmooth.experiments.robust import plan
 from vsmooth.experiments.robust.attack import attack_run
 from vsmooth.experiments.robust.options import AttackOptions
+from vsmooth.experiments.robust.plan import fingerprint
 from vsmooth.experiments.run import read_spec
 from vsmooth.records.robust import read_robust
 
@@ -83,6 +85,13 @@ def test_a_finished_evaluation_is_read_back(
     assert capsys.readouterr().out == first
 
 
+def test_one_evaluation_hashes_the_weights_once(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[Path] = []
+    monkeypatch.setattr(plan, "fingerprint", lambda folder: hashed.append(folder) or fingerprint(folder))
+    assert main(["attack", str(runs), *QUICK]) == 0
+    assert sorted(hashed) == sorted(runs.glob("*-seed0-*"))
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_evaluation_says_that_it_resumes(
     number: signal.Signals, runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -91,7 +100,7 @@ def test_an_interrupted_evaluation_says_that_it_resumes(
         signal.raise_signal(number)
 
     (run,) = runs.glob("one-hot-*")
-    monkeypatch.setattr(verb, "attack_run", interrupted)
+    monkeypatch.setattr(verb, "run_attack", interrupted)
     before = signal.getsignal(number)
     assert main(["attack", str(run), *QUICK]) == 128 + number
     assert signal.getsignal(number) == before

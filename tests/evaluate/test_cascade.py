@@ -10,7 +10,7 @@ import torch
 from robust_builders import THREAT, Scripted, numbered_images, one_pixel_model, scripted
 from scipy.stats import norm
 
-from vsmooth.evaluate import Column, FolderParts, Parts, RobustResult, Sharing, Standing, evaluate_robust
+from vsmooth.evaluate import Column, Evaluation, FolderParts, Parts, RobustResult, Sharing, Standing, evaluate_robust
 
 IMAGES, LABELS = numbered_images(23, wrong=(4, 20))
 
@@ -23,8 +23,8 @@ def _columns(dies_at: int | None = None, second: int | None = None) -> tuple[Col
 
 
 def _evaluate(columns: tuple[Column, ...], parts: Parts | None = None, **more: object) -> RobustResult:
-    about = {"num_classes": 2, "batch_size": 4, "seed": 3, "parts": parts, **more}
-    return evaluate_robust(one_pixel_model(), IMAGES, LABELS, columns, THREAT, **about)  # type: ignore[arg-type]
+    how = Evaluation(batch_size=4, seed=3, parts=parts, **more)  # type: ignore[arg-type]
+    return evaluate_robust(one_pixel_model(), IMAGES, LABELS, columns, THREAT, num_classes=2, evaluation=how)
 
 
 def _same(one: RobustResult, other: RobustResult) -> None:

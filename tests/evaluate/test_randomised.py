@@ -10,7 +10,7 @@ from robust_builders import THREAT, numbered_images, one_pixel_model, scripted
 from torch import Tensor, nn
 
 from vsmooth.attacks import Target
-from vsmooth.evaluate import Column, FolderParts, RobustResult, Targets, evaluate_robust
+from vsmooth.evaluate import Column, Evaluation, FolderParts, RobustResult, Targets, evaluate_robust
 
 COUNT = 64
 
@@ -36,8 +36,8 @@ def _columns(count: int = 6) -> tuple[Column, ...]:
 def _evaluate(folder: Path | None = None, seed: int = 0) -> RobustResult:
     images, labels = numbered_images(COUNT)
     return evaluate_robust(
-        Hesitating().eval(), images, labels, _columns(), THREAT, num_classes=2, batch_size=16, seed=seed,
-        parts=None if folder is None else FolderParts(folder),
+        Hesitating().eval(), images, labels, _columns(), THREAT, num_classes=2,
+        evaluation=Evaluation(batch_size=16, seed=seed, parts=None if folder is None else FolderParts(folder)),
     )
 
 

@@ -8,7 +8,7 @@ from robust_builders import THREAT, numbered_images, one_pixel_model, scripted
 from torch import Tensor, nn
 
 from vsmooth.attacks import ThreatModel
-from vsmooth.evaluate import Budget, Column, Targets, attack_target, evaluate_robust, paper_columns
+from vsmooth.evaluate import Budget, Column, Evaluation, Targets, attack_target, evaluate_robust, paper_columns
 from vsmooth.head import add_virtual_classes
 
 
@@ -27,8 +27,8 @@ def test_columns_and_the_headline() -> None:
     )
     told: list[tuple[str, str, int, int, int]] = []
     found = evaluate_robust(
-        one_pixel_model(), images, labels, columns, THREAT, num_classes=2, batch_size=4,
-        on_progress=lambda *news: told.append(news),
+        one_pixel_model(), images, labels, columns, THREAT, num_classes=2,
+        evaluation=Evaluation(batch_size=4, on_progress=lambda *news: told.append(news)),
     )
     a, b, c = found.columns
     assert _numbers(found.clean) == list(range(9))
@@ -64,7 +64,7 @@ def test_what_bf16_leaves_standing_is_attacked_again() -> None:
     coarse, exact = scripted(0, 1, label="coarse"), scripted(2, label="exact", exact=True)
     found = evaluate_robust(
         one_pixel_model(), images, labels, (Column("A", "real", (coarse, exact)), Column("B", "real", (exact, coarse))),
-        THREAT, num_classes=2, precision="bf16",
+        THREAT, num_classes=2, evaluation=Evaluation(precision="bf16"),
     )
     results = [[(one.attack.name, one.precision, one.standing) for one in column.attacks] for column in found.columns]
     assert results == [
@@ -95,7 +95,8 @@ def test_a_batch_too_large_for_memory_is_halved() -> None:
     attack = scripted(5, 6, 19)
     targets = Targets(model, images[:2], num_classes=2)
     found = evaluate_robust(
-        model, images, labels, (Column("A", "real", (attack,)),), THREAT, num_classes=2, batch_size=16, targets=targets
+        model, images, labels, (Column("A", "real", (attack,)),), THREAT, num_classes=2,
+        evaluation=Evaluation(batch_size=16, targets=targets),
     )
     assert _numbers(~found.stands) == [3, 5, 6, 19]
     assert max(map(len, attack.seen)) <= 3
@@ -103,7 +104,7 @@ def test_a_batch_too_large_for_memory_is_halved() -> None:
     with pytest.raises(torch.OutOfMemoryError):
         evaluate_robust(
             _Greedy(room=0).eval(), images, labels, (Column("A", "real", (attack,)),), THREAT, num_classes=2,
-            targets=Targets(_Greedy(room=0).eval(), images[:2], num_classes=2),
+            evaluation=Evaluation(targets=Targets(_Greedy(room=0).eval(), images[:2], num_classes=2)),
         )
 
 
@@ -185,7 +186,7 @@ def test_mistakes() -> None:
         with pytest.raises(ValueError, match="there must be columns, and each its own name"):
             evaluate_robust(model, images, labels, columns, THREAT, num_classes=2)
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
-        evaluate_robust(model, images, labels, (column,), THREAT, num_classes=2, batch_size=0)
+        Evaluation(batch_size=0)
     with pytest.raises(ValueError, match="'A' has no attacks"):
         Column("A", "real", ())
     with pytest.raises(ValueError, match="'A' has 'both', it must be one of real, all"):

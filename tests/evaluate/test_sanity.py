@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from vsmooth.attacks import PGD, Attack, MultiTargetPGD, Target, ThreatModel
 from vsmooth.evaluate import (
     Column,
+    Evaluation,
     FolderParts,
+    SanityChecks,
     SanityReport,
     Standing,
     Targets,
@@ -52,6 +54,9 @@ class _EverySign(Attack):
         return found
 
 
+CHECKS = SanityChecks((MultiTargetPGD(10),), (_EverySign(),), steps=(5, 20, 40), sweep_steps=20)
+
+
 class _Linear(nn.Module):
     """scale * (templates . (c * x)), of pixels rounded to `levels` levels where given."""
 
@@ -77,17 +82,13 @@ def _images() -> tuple[Tensor, Tensor]:
 def _check(model: nn.Module, **more: object) -> SanityReport:
     images, labels = _images()
     return evaluate_sanity(
-        model.eval(), images, labels, THREAT, num_classes=4, white_box=(MultiTargetPGD(10),),
-        black_box=(_EverySign(),), steps=(5, 20, 40), sweep_steps=20, **more,  # type: ignore[arg-type]
+        model.eval(), images, labels, THREAT, CHECKS, num_classes=4, **more,  # type: ignore[arg-type]
     )
 
 
 def test_a_network_that_stands_in_wide_balls_is_not_accused() -> None:
     images, labels = _images()
-    report = evaluate_sanity(
-        _Linear().eval(), images, labels, ThreatModel(epsilon=0.001), num_classes=4, white_box=(MultiTargetPGD(10),),
-        black_box=(_EverySign(),), steps=(5, 20, 40), sweep_steps=20,
-    )
+    report = evaluate_sanity(_Linear().eval(), images, labels, ThreatModel(epsilon=0.001), CHECKS, num_classes=4)
     assert report.epsilons[-2].standing.count > 0  # at 64 times epsilon: leads of up to 0.42 fall at 0.21
     assert report.epsilons[-1].at == 0.5
     assert findings(report) == ()
@@ -237,11 +238,8 @@ def test_it_resumes(tmp_path: Path) -> None:
     model = _Linear().eval()
     targets = _Counting(model, _images()[0], num_classes=4)
 
-    first, done = _check(model, parts=FolderParts(tmp_path), targets=targets), targets.calls
-    assert _check(model, parts=FolderParts(tmp_path), targets=targets) == first
+    first, done = _check(model, evaluation=Evaluation(parts=FolderParts(tmp_path), targets=targets)), targets.calls
+    assert _check(model, evaluation=Evaluation(parts=FolderParts(tmp_path), targets=targets)) == first
     assert targets.calls - done == 2 < done  # the gradients and the surface; no attack
     with pytest.raises(ValueError, match="an epsilon of 0 is no attack"):
-        evaluate_sanity(
-            model, *_images(), ThreatModel(epsilon=0.0), num_classes=4, white_box=(_EverySign(),),
-            black_box=(_EverySign(),),
-        )
+        evaluate_sanity(model, *_images(), ThreatModel(epsilon=0.0), CHECKS, num_classes=4)

@@ -11,9 +11,9 @@ from vsmooth.evaluate.representation.input_gradients import choose_outputs, inpu
 from vsmooth.evaluate.representation.similarity import cka_matrix, evaluate_similarity
 from vsmooth.evaluate.robust.cascade import Column, Sharing
 from vsmooth.evaluate.robust.columns import Budget, paper_columns
-from vsmooth.evaluate.robust.evaluation import RobustResult, evaluate_robust
+from vsmooth.evaluate.robust.evaluation import Evaluation, RobustResult, evaluate_robust
 from vsmooth.evaluate.robust.parts import FolderParts, Parts
-from vsmooth.evaluate.robust.sanity import evaluate_sanity
+from vsmooth.evaluate.robust.sanity import SanityChecks, evaluate_sanity
 from vsmooth.evaluate.robust.targets import Targets, attack_target
 from vsmooth.records.features import Features
 from vsmooth.records.inspection import SimilarityMetrics
@@ -27,11 +27,13 @@ __all__ = [
     "CleanMetrics",
     "Column",
     "CorruptedMetrics",
+    "Evaluation",
     "Features",
     "FolderParts",
     "Parts",
     "Predictions",
     "RobustResult",
+    "SanityChecks",
     "SanityReport",
     "Sharing",
     "SimilarityMetrics",

@@ -25,8 +25,9 @@ from vsmooth.evaluate.robust.columns import NEED_VIRTUAL, Budget
 from vsmooth.evaluate.robust.evaluation import OnProgress
 from vsmooth.experiments.inspection.gradient_maps import spread_over_classes
 from vsmooth.experiments.results import num_virtual_of
-from vsmooth.experiments.robust.attack import attack_run, evaluation_folder, load_test_images, transfers_from_itself
+from vsmooth.experiments.robust.attack import load_test_images, run_attack
 from vsmooth.experiments.robust.options import AttackOptions
+from vsmooth.experiments.robust.plan import PlannedAttack, plan_attack
 from vsmooth.experiments.robust.verify import verify_attack
 from vsmooth.experiments.run import read_spec
 from vsmooth.records.comparison import Comparison
@@ -104,12 +105,12 @@ def attack(command: Attack, options: AttackOptions, comparison: Comparison, data
     records = {}
     for run in comparison.runs:
         name, folder = f"{run.name}, seed {run.seed}", Path(run.folder)
-        own = _applicable(name, folder, dataset, options, console)
-        if own is None:
+        plan = _applicable(name, plan_attack(folder, options), dataset, console)
+        if plan is None:
             continue
         with _progress(console, name) as advance:
-            record = _attack_one(name, folder, dataset, own, advance)
-        records[run.folder] = evaluation_folder(folder, dataset, own), record
+            record = _attack_one(name, plan, dataset, advance)
+        records[run.folder] = plan.place(dataset), record
     if not records:
         raise ValueError(f"nothing is left to attack with: {', '.join(options.families)} does not apply to these runs")
     if console.quiet:  # of several processes only one tells and draws
@@ -166,24 +167,23 @@ def _within(options: AttackOptions, total: int) -> AttackOptions:
     return options if options.images is None or options.images < total else replace(options, images=None)
 
 
-def _applicable(
-    name: str, folder: Path, dataset: Dataset, options: AttackOptions, console: Console
-) -> AttackOptions | None:
-    """The options without a transfer from the run to itself; None where nothing is left for it. Both are said."""
-    own: AttackOptions | None = options
-    if transfers_from_itself(folder, options):
-        own = options.without_transfer()
+def _applicable(name: str, plan: PlannedAttack, dataset: Dataset, console: Console) -> PlannedAttack | None:
+    """The plan without a transfer from the run to itself; None where nothing is left for it. Both are said."""
+    own: PlannedAttack | None = plan
+    if plan.transfers_from_itself:
+        own = plan.without_transfer()
         say(console, f"{name}: images are transferred from this run, not to it", style="yellow")
-    virtual = num_virtual_of(read_spec(folder), dataset.num_classes)
-    if own is not None and not virtual and NEED_VIRTUAL.issuperset(own.families):
-        say(console, f"{name}: left out, it has no virtual classes for {', '.join(own.families)}", style="yellow")
+    virtual = num_virtual_of(read_spec(plan.folder), dataset.num_classes)
+    families = () if own is None else own.options.families
+    if families and not virtual and NEED_VIRTUAL.issuperset(families):
+        say(console, f"{name}: left out, it has no virtual classes for {', '.join(families)}", style="yellow")
         return None
     return own
 
 
-def _attack_one(name: str, folder: Path, dataset: Dataset, options: AttackOptions, advance: OnProgress) -> RobustRecord:
+def _attack_one(name: str, plan: PlannedAttack, dataset: Dataset, advance: OnProgress) -> RobustRecord:
     try:
-        return attack_run(folder, dataset, options, advance)
+        return run_attack(plan, dataset, advance)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     except KeyboardInterrupt:

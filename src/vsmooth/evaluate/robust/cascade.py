@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
@@ -14,6 +14,9 @@ from torch import Tensor
 
 from vsmooth.attacks import Attack, Target, ThreatModel
 from vsmooth.evaluate.robust.parts import Part, Parts
+
+if TYPE_CHECKING:
+    from vsmooth.evaluate.robust.evaluation import Evaluation
 
 View = Literal["real", "all"]
 On = Literal["right", "standing"]
@@ -70,18 +73,15 @@ class Cascade:
         images: Tensor,
         labels: Tensor,
         threat: ThreatModel,
-        *,
         device: torch.device,
-        batch_size: int,
-        seed: int,
-        parts: Parts,
-        sharing: Sharing,
+        evaluation: Evaluation,
     ) -> None:
         self.images, self.labels, self.threat, self.device = images, labels, threat, device
-        self.batch_size, self.seed, self.parts, self.sharing = batch_size, seed, parts, sharing
+        self.batch_size, self.seed = evaluation.batch_size, evaluation.seed
+        self.parts, self.sharing = evaluation.parts or Parts(), evaluation.sharing
         self.right = torch.ones(len(images), dtype=torch.bool)
         self.stands, self.found = self.right.clone(), images.clone()
-        self._most = batch_size  # images that memory has room for
+        self._most = evaluation.batch_size  # images that memory has room for
 
     def judge_clean(self, target: Target) -> None:
         """Find `right`; call it once, before any attack."""

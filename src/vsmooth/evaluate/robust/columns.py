@@ -49,6 +49,14 @@ class Budget:
             raise ValueError("lambdas must name at least one number; 0 is the margin of the real logits")
 
 
+@dataclass(frozen=True)
+class Source:
+    """A network that adversarial images are transferred from, and what tables call it."""
+
+    target: Target
+    name: str = "another model"
+
+
 def paper_columns(
     num_classes: int,
     num_virtual: int,
@@ -57,8 +65,7 @@ def paper_columns(
     *,
     families: Sequence[Family] = FAMILIES,
     on: On = "right",
-    source: Target | None = None,
-    source_name: str = "another model",
+    source: Source | None = None,
     randomised: bool = False,
 ) -> tuple[Column, ...]:
     """PGD-20, CW-20, AA and AA+ for each view, then on what stands: all targets, multi-target, lambda, transfer.
@@ -82,7 +89,7 @@ def paper_columns(
     if "aa" in families and randomised:
         columns.append(Column("AA rand", "real", _with_budget(rand_autoattack(num_classes), budget), "standing"))
     if "transfer" in families and source is not None:
-        columns.append(Column("Transfer", "real", _transfers(source, source_name, budget), "standing"))
+        columns.append(Column("Transfer", "real", _transfers(source, budget), "standing"))
     if not columns:
         raise ValueError(f"nothing is left to attack with: {', '.join(families) or 'no attack'} does not apply here")
     return tuple(columns)
@@ -128,12 +135,11 @@ def _headline(
     return columns
 
 
-def _transfers(source: Target, name: str, budget: Budget) -> tuple[Attack, ...]:
+def _transfers(source: Source, budget: Budget) -> tuple[Attack, ...]:
     """Momentum, and to the end of the climb: images that fool more than the network they were made on."""
     objectives: tuple[Objective, ...] = "ce", "margin"
-    return tuple(
-        Transfer(source, PGD(objective, steps=budget.own_steps, rule="momentum"), name) for objective in objectives
-    )
+    climbs = (PGD(objective, steps=budget.own_steps, rule="momentum") for objective in objectives)
+    return tuple(Transfer(source.target, climb, source.name) for climb in climbs)
 
 
 def autoattack(num_outputs: int, budget: Budget, targets: int | None = None) -> tuple[Attack, ...]:

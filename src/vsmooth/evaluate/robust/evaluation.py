@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from torch import Tensor, nn
@@ -18,6 +18,37 @@ from vsmooth.metrics.inputs import check_labels
 
 OnProgress = Callable[[str, str, int, int, int], None]
 _RANDOM = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How an evaluation is done, whatever the attacks; the result depends on all but the last three.
+
+    batch_size: a batch that memory has no room for is halved. seed: every batch begins from it, so that the result does
+    not depend on how often the evaluation was interrupted or on how many processes share it. precision: "bf16" makes
+    the first attack of each column in bfloat16 first; what stands it is attacked by all of them in fp32 before it
+    counts. targets: of the model, where they were built before, or otherwise than by default.
+    parts: what finished batches are kept in and read back from (None: not kept). sharing: this process among those that
+    work on it together. on_progress(column, attack, done, total, standing): images that this process is through with,
+    of those it has in this attack, and how many of all still stand in the column as far as it knows.
+
+    ValueError for a batch size under 1, and for several processes without `parts`.
+    """
+
+    batch_size: int = 128
+    seed: int = 0
+    precision: Precision = "fp32"
+    targets: Targets | None = None
+    parts: Parts | None = None
+    sharing: Sharing = field(default_factory=Sharing)
+    on_progress: OnProgress | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+        if self.sharing.world_size > 1 and self.parts is None:
+            several = f"{self.sharing.world_size} processes"
+            raise ValueError(f"{several} share what they find in parts: pass parts, one folder for all")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,65 +98,39 @@ def evaluate_robust(
     threat: ThreatModel,
     *,
     num_classes: int,
-    batch_size: int = 128,
-    seed: int = 0,
-    precision: Precision = "fp32",
-    targets: Targets | None = None,
-    parts: Parts | None = None,
-    sharing: Sharing | None = None,
-    on_progress: OnProgress | None = None,
+    evaluation: Evaluation | None = None,
 ) -> RobustResult:
     """Attack `model` with every column and judge each image by the worst.
 
-    images (N, C, H, W) floating point in [0, 1], labels (N,) in 0..K-1. Every batch begins from `seed`, so that the
-    result does not depend on how often the evaluation was interrupted or on how many processes share it; it does
-    depend on `batch_size`. precision: "bf16" makes the first attack of each column in bfloat16 first; what stands
-    it is attacked by all of them in fp32 before it counts. targets: of this model, where they were built before, or
-    otherwise than by default. parts: what finished batches are kept in and read back from (None: not kept). sharing:
-    this process among those that work on it together. on_progress(column, attack, done, total, standing): images that
-    this process is through with, of those it has in this attack, and how many of all still stand in the column as far
-    as it knows. A batch that memory has no room for is halved.
+    images (N, C, H, W) floating point in [0, 1], labels (N,) in 0..K-1. evaluation: batch size, seed, precision, where
+    finished batches are kept, processes and progress; the defaults if not given.
 
     Raises:
         ValueError: images outside [0, 1] or normalised, labels out of range, no columns or two of one name, a view
-            "all" without virtual classes, several processes without `parts`.
+            "all" without virtual classes.
 
     Source: Croce and Hein (2020), Sec. 4 (the worst case over an ensemble, each on what the others left).
     """
-    _check(images, labels, columns, num_classes, batch_size)
-    sharing = sharing or Sharing()
-    if sharing.world_size > 1 and parts is None:
-        several = f"{sharing.world_size} processes"
-        raise ValueError(f"{several} share what they find in parts: pass parts, one folder for all")
+    evaluation = evaluation or Evaluation()
+    _check(images, labels, columns, num_classes)
     _warn_of_training(model)
     images, labels = images.detach().float().cpu(), labels.cpu().long()
-    targets = targets or Targets(model, images, num_classes=num_classes)
-    cascade = Cascade(
-        images,
-        labels,
-        threat,
-        device=targets.device,
-        batch_size=batch_size,
-        seed=seed,
-        parts=parts or Parts(),
-        sharing=sharing,
-    )
+    targets = evaluation.targets or Targets(model, images, num_classes=num_classes)
+    cascade = Cascade(images, labels, threat, targets.device, evaluation)
     cascade.judge_clean(targets("real"))
-    tell = on_progress or _silent
-    found = tuple(
-        _run_column(cascade, f"{number:02d}", column, precision, targets, tell) for number, column in enumerate(columns)
-    )
+    stages = enumerate(columns)
+    found = tuple(_run_column(cascade, f"{number:02d}", column, targets, evaluation) for number, column in stages)
     return RobustResult(cascade.right, found, cascade.stands, cascade.found, targets.judgements, targets.remarks)
 
 
 def _run_column(
-    cascade: Cascade, stage: str, column: Column, precision: Precision, targets: Targets, on_progress: OnProgress
+    cascade: Cascade, stage: str, column: Column, targets: Targets, evaluation: Evaluation
 ) -> ColumnResult:
     standing = (cascade.right if column.on == "right" else cascade.stands).clone()
     attacked = int(standing.sum())
     results = []
-    for number, (attack, how) in enumerate(_rounds(column, precision)):
-        tell = partial(on_progress, column.name, attack.name)
+    for number, (attack, how) in enumerate(_rounds(column, evaluation.precision)):
+        tell = partial(evaluation.on_progress or _silent, column.name, attack.name)
         standing = cascade.attack(f"{stage}-{number:02d}", attack, targets(column.view, how), standing, tell)
         results.append(AttackResult(attack, how, int(standing.sum())))
     return ColumnResult(column.name, column.view, column.on, attacked, standing, tuple(results))
@@ -141,11 +146,9 @@ def _rounds(column: Column, precision: Precision) -> Iterator[tuple[Attack, Prec
     yield from ((attack, "fp32") for attack in column.attacks)
 
 
-def _check(images: Tensor, labels: Tensor, columns: Sequence[Column], num_classes: int, batch_size: int) -> None:
+def _check(images: Tensor, labels: Tensor, columns: Sequence[Column], num_classes: int) -> None:
     check_images(images)
     check_labels(labels, len(images), num_classes)
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     names = [column.name for column in columns]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"there must be columns, and each its own name, got {names}")
@@ -159,4 +162,4 @@ def _warn_of_training(model: nn.Module) -> None:
 
 
 def _silent(column: str, attack: str, done: int, total: int, standing: int) -> None:
-    """Tells nobody."""
+    """Reports no progress."""

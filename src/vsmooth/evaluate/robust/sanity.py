@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from vsmooth.attacks import PGD, Attack, ThreatModel, input_gradient, make_aim
-from vsmooth.evaluate.robust.cascade import Column, Sharing
-from vsmooth.evaluate.robust.evaluation import OnProgress, RobustResult, evaluate_robust
+from vsmooth.evaluate.robust.cascade import Column
+from vsmooth.evaluate.robust.evaluation import Evaluation, RobustResult, evaluate_robust
 from vsmooth.evaluate.robust.parts import Parts
 from vsmooth.evaluate.robust.targets import Targets
 from vsmooth.records.sanity import LossGrid, SanityReport, SweepPoint
@@ -22,67 +22,58 @@ _WIDER = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # times epsilon
 _GRID = 21  # points of each side of the loss surface, from -1 to 1 times epsilon
 
 
+@dataclass(frozen=True)
+class SanityChecks:
+    """white_box: attacks besides margin PGD that may see the gradients. black_box: Square. steps: of margin PGD, from
+    few to many. sweep_steps: of the same in wider balls, up to one in which every image could be made grey.
+    """
+
+    white_box: tuple[Attack, ...]
+    black_box: tuple[Attack, ...]
+    steps: tuple[int, ...] = (20, 100, 1000)
+    sweep_steps: int = 100
+
+
 def evaluate_sanity(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
     threat: ThreatModel,
+    checks: SanityChecks,
     *,
     num_classes: int,
-    white_box: Sequence[Attack],
-    black_box: Sequence[Attack],
-    steps: Sequence[int] = (20, 100, 1000),
-    sweep_steps: int = 100,
-    batch_size: int = 128,
-    seed: int = 0,
     indices: Tensor | None = None,
-    targets: Targets | None = None,
-    parts: Parts | None = None,
-    sharing: Sharing | None = None,
-    on_progress: OnProgress | None = None,
+    evaluation: Evaluation | None = None,
 ) -> SanityReport:
     """The checks of `SanityReport` on images (N, C, H, W) that are right when clean, on the K real logits in fp32.
 
-    white_box: attacks besides margin PGD that may see the gradients. black_box: Square. steps: of margin PGD, from few
-    to many. sweep_steps: of the same in wider balls, up to one in which every image could be made grey. indices: the
-    images' places in the test split, 0..N-1 if not given. The rest as for `evaluate_robust`, which does the work, and
-    shares and resumes it. ValueError for an epsilon of 0, which has nothing to check.
+    indices: the images' places in the test split, 0..N-1 if not given. The rest as for `evaluate_robust`, which does
+    the work, and shares and resumes it. ValueError for an epsilon of 0, which has nothing to check.
     """
     if not threat.epsilon:
         raise ValueError("an epsilon of 0 is no attack: there is nothing to check")
-    targets = targets or Targets(model, images, num_classes=num_classes)
-    whole = parts or Parts()
+    how = evaluation or Evaluation()
+    targets = how.targets or Targets(model, images, num_classes=num_classes)
+    whole = how.parts or Parts()
 
     def attacked(name: str, columns: Sequence[Column], within: ThreatModel) -> RobustResult:
-        return evaluate_robust(
-            model,
-            images,
-            labels,
-            columns,
-            within,
-            num_classes=num_classes,
-            batch_size=batch_size,
-            seed=seed,
-            targets=targets,
-            parts=whole.within(name),
-            sharing=sharing,
-            on_progress=on_progress,
-        )
+        own = replace(how, precision="fp32", targets=targets, parts=whole.within(name))
+        return evaluate_robust(model, images, labels, columns, within, num_classes=num_classes, evaluation=own)
 
-    own = [Column(f"Sanity: {count} steps", "real", (_pgd(count),)) for count in steps]
-    seen = Column("Sanity: white box", "real", tuple(white_box), "standing")
+    own = [Column(f"Sanity: {count} steps", "real", (_pgd(count),)) for count in checks.steps]
+    seen = Column("Sanity: white box", "real", checks.white_box, "standing")
     # On what stands alone: whether it beats the others there is the question, and its queries are many.
-    blind = Column("Sanity: Square", "real", tuple(black_box), "standing")
+    blind = Column("Sanity: Square", "real", checks.black_box, "standing")
     *by_steps, white, square = attacked("strength", (*own, seen, blind), threat).columns
     return SanityReport(
         images=len(images),
-        steps=tuple(SweepPoint(at, _standing(found.stands)) for at, found in zip(steps, by_steps, strict=True)),
-        epsilons=_sweep(images, threat, sweep_steps, attacked),
+        steps=tuple(SweepPoint(at, _standing(found.stands)) for at, found in zip(checks.steps, by_steps, strict=True)),
+        epsilons=_sweep(images, threat, checks.sweep_steps, attacked),
         white_box=_standing(white.stands),
         square=_standing(square.stands),
         square_broke=int((white.stands & ~square.stands).sum()),
-        zero_gradient_share=_zero_gradients(targets, images, labels, batch_size),
-        surface=_surface(targets, images[:1], labels[:1], threat, 0 if indices is None else int(indices[0]), seed),
+        zero_gradient_share=_zero_gradients(targets, images, labels, how.batch_size),
+        surface=_surface(targets, images[:1], labels[:1], threat, 0 if indices is None else int(indices[0]), how.seed),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +22,10 @@ _BATCH = 128
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """Everything that is attacked: a network on its device, its targets, and a part of the test split on the CPU."""
+    """Everything that is attacked: a network on its device, its targets, and a part of the test split on the CPU.
+
+    weights: fingerprint of the network. split_images: how many images the whole test split has.
+    """
 
     model: nn.Module
     targets: Targets
@@ -31,6 +33,16 @@ class Opened:
     labels: Tensor
     indices: Tensor
     num_virtual: int
+    weights: str
+    split_images: int
+
+
+@dataclass(frozen=True)
+class AutoAttackUse:
+    """version: of the official package, "" where it was not used; flags: what its own checks said."""
+
+    version: str
+    flags: tuple[str, ...]
 
 
 def adversarial_of(opened: Opened, result: RobustResult) -> Adversarial:
@@ -49,26 +61,36 @@ def _decisions(opened: Opened, images: Tensor, right: Tensor) -> Tensor:
 
 
 def record_of(
-    opened: Opened, result: RobustResult, sanity: SanityReport | None, options: AttackOptions, **about: Any
+    opened: Opened,
+    result: RobustResult,
+    sanity: SanityReport | None,
+    options: AttackOptions,
+    autoattack: AutoAttackUse,
+    *,
+    seconds: float,
 ) -> RobustRecord:
-    """The record; `about`: `weights`, `split_images`, `seconds`, AutoAttack's version and what its checks said."""
+    """The record of an evaluation that took `seconds`."""
     count = len(opened.images)
     return RobustRecord(
         threat=options.threat,
         images=count,
+        split_images=opened.split_images,
         num_classes=opened.targets.num_classes,
         num_virtual=opened.num_virtual,
         clean=Standing.of(int(result.clean.sum()), count),
         columns=tuple(map(_column, result.columns)),
         headline=Standing.of(int(result.stands.sum()), count),
+        weights=opened.weights,
         seed=options.seed,
         precision=options.precision,
+        seconds=seconds,
         sanity=sanity,
+        autoattack_version=autoattack.version,
+        autoattack_flags=autoattack.flags,
         transfer_from="" if options.transfer_from is None else source_name(options.transfer_from),
         notes=tuple(_notes(opened, result, options)),
         environment=describe_environment(options.precision, opened.targets.device),
         judgements=result.judgements,
-        **about,
     )
 
 
