@@ -13,7 +13,7 @@ from cli_builders import squeezed
 from safetensors.torch import load_file, save_file
 
 from vsmooth.cli import main
-from vsmooth.cli.verbs.attack import attack as verb
+from vsmooth.cli.verbs import attack as verb
 from vsmooth.cli.verbs.attack import parse_epsilon
 from vsmooth.data import load_dataset
 from vsmooth.experiments.robust import plan
