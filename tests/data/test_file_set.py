@@ -136,14 +136,15 @@ def test_it_travels_to_another_process(folder: Path, tmp_path: Path) -> None:
         assert copy.labels.tolist() == train.labels.tolist()
 
 
-def test_fingerprint_knows_names_sizes_labels_and_the_crop(folder: Path) -> None:
+def test_fingerprint_knows_names_sizes_labels_contents_and_the_crop(folder: Path) -> None:
     dataset, train, _ = open_streamed(folder)
-    content = b""
+    content = b'["class-0", "class-1", "class-2"]'
     for part, place in ((train, folder / "train"), (dataset.test, folder / "val")):
         files = sorted(path.relative_to(place) for path in place.glob("*/*"))
         sizes = torch.tensor([(place / file).stat().st_size for file in files])
         content += str((len(files), 3, 16, 16)).encode() + b"\0".join(str(file).encode() for file in files)
         content += sizes.numpy().tobytes() + part.labels.numpy().tobytes()
+        content += b"".join(hashlib.blake2b((place / file).read_bytes(), digest_size=16).digest() for file in files)
     assert dataset.fingerprint == hashlib.sha256(content).hexdigest()[:16]
     assert open_streamed(folder, 15)[0].fingerprint != dataset.fingerprint
     (folder / "train" / "class-0" / "00.png").rename(folder / "train" / "class-0" / "0.png")
@@ -162,7 +163,7 @@ def test_statistics_are_those_of_the_centre_crops(folder: Path) -> None:
 def test_what_is_no_image_is_found_before_training(folder: Path, content: bytes) -> None:
     bad = folder / "val" / "class-1" / "00.png"
     bad.write_bytes(content)
-    with pytest.raises(ValueError, match=rf"{bad} (is missing or empty|cannot be read).*--skip-broken"):
+    with pytest.raises(ValueError, match=rf"{bad} (is missing, empty or|cannot be read).*--skip-broken"):
         open_streamed(folder)
     dataset, _, test = open_streamed(folder, skip_broken=True)
     assert dataset.skipped == (str(bad),)
@@ -171,7 +172,7 @@ def test_what_is_no_image_is_found_before_training(folder: Path, content: bytes)
 
 def test_a_dangling_link(folder: Path) -> None:
     (folder / "train" / "class-2" / "zz.png").symlink_to(folder / "gone.png")
-    with pytest.raises(ValueError, match=r"zz\.png is missing or empty"):
+    with pytest.raises(ValueError, match=r"zz\.png is missing, empty or not a regular file"):
         open_streamed(folder)
 
 
@@ -223,7 +224,7 @@ def test_broken_rows_of_a_table(tmp_path: Path) -> None:
     for split in ("train", "test"):
         pq.write_table(table, tmp_path / f"{split}.parquet")
     for image_size in (None, 8):
-        with pytest.raises(ValueError, match=r"train\.parquet, row 1 (has no image bytes|is missing or empty)"):
+        with pytest.raises(ValueError, match=r"train\.parquet, row 1 (has no image bytes|is missing, empty)"):
             load_dataset(str(tmp_path), image_size=image_size)
         dataset = load_dataset(str(tmp_path), image_size=image_size, skip_broken=True)
         assert dataset.train.labels.tolist() == [0, 0, 1]

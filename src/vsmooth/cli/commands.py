@@ -216,6 +216,7 @@ def _load(source: str, image_size: int | None, skip_broken: bool, console: Conso
         f"{channels}x{height}x{width}, {dataset.num_classes} classes",
     )
     _say_unreadable("left out as unreadable", dataset.left_out, console)
+    _warn(dataset.overlap_note, console)
     if (known := known_set(dataset.name)) is not None:
         _warn(known.counts_note(len(dataset.train), len(dataset.test), len(dataset.left_out)), console)
     return dataset

@@ -10,6 +10,8 @@ from vsmooth.data.encoded import Listing
 from vsmooth.data.files import open_files, without
 from vsmooth.data.images import ImageSet
 
+_NAMED = 5  # classes in a message
+
 
 @dataclass(frozen=True)
 class Loading:
@@ -39,10 +41,23 @@ def assemble(
 ) -> Dataset:
     """A data set of the listings "train" and "test"; `rgb`: grey images become RGB in memory (streamed they always do).
 
-    Errors: ValueError naming an image that cannot be read, unless `loading.skip_broken`, or has another size.
+    Errors: ValueError naming classes that only "test" has, or an image that cannot be read, unless
+    `loading.skip_broken`, or that has another size.
     """
+    _check_classes(name, classes, listings)
     (train, no_train), (test, no_test) = (_split(listings[split], loading, rgb) for split in ("train", "test"))
     return Dataset(name, classes, train, test, statistics, left_out=no_train + no_test)
+
+
+def _check_classes(name: str, classes: tuple[str, ...], listings: dict[str, Listing]) -> None:
+    train, test = (set(listings[split].labels.tolist()) for split in ("train", "test"))
+    if unknown := sorted(test - train):
+        named = ", ".join(classes[label] if 0 <= label < len(classes) else str(label) for label in unknown[:_NAMED])
+        more = " ..." if len(unknown) > _NAMED else ""
+        raise ValueError(
+            f"{name}: the test split has classes of which the train split has no image: {named}{more}; add train "
+            "images of them, or take them out of the test split"
+        )
 
 
 def _split(listing: Listing, loading: Loading, rgb: bool) -> tuple[Split, tuple[str, ...]]:

@@ -168,7 +168,7 @@ def _pixelate(image: Tensor, share: float, _: Generator) -> Tensor:
 def _jpeg(image: Tensor, quality: float, _: Generator) -> Tensor:
     buffer = io.BytesIO()
     _to_pillow(image).save(buffer, "JPEG", quality=int(quality))
-    return _from_pillow(import_extra("PIL.Image", "JPEG compression").open(buffer), image)
+    return _from_pillow(import_extra("PIL.Image", "JPEG compression").open(buffer, formats=("JPEG",)), image)
 
 
 def _to_pillow(image: Tensor) -> Any:

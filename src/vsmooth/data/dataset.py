@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -23,8 +24,8 @@ class Dataset:
 
     `statistics`: mean and standard deviation of the channels where they are known and the images too many to count;
     `left_out`: names of unreadable images that were left out when the set was loaded.
-    Errors: ValueError for K < 2 or repeated names, labels outside 0..K-1, a train split of one class, and
-    splits whose images differ in shape.
+    Errors: ValueError for K < 2, repeated names or names that are no valid Unicode, labels outside 0..K-1, a train
+    split of one class, and splits whose images differ in shape.
     """
 
     name: str
@@ -42,6 +43,9 @@ class Dataset:
         if len(set(self.classes)) < self.num_classes:
             repeated = sorted({name for name in self.classes if self.classes.count(name) > 1})
             raise ValueError(f"{self.name}: class names must differ, but {repeated} occur more than once")
+        for name in self.classes:
+            if name.encode(errors="ignore").decode() != name:
+                raise ValueError(f"{self.name}: the class name {name!r} is not valid Unicode text; rename the class")
         for split, part in (("train", self.train), ("test", self.test)):
             low, high = int(part.labels.min()), int(part.labels.max())
             if low < 0 or high >= self.num_classes:
@@ -78,15 +82,32 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """First 16 hex digits of a SHA-256; class names do not count.
+        """First 16 hex digits of a SHA-256 over the names of the classes in their order and what the splits hold.
 
-        Resident splits: shapes, pixels and labels. Files: names, sizes in bytes, labels, and the shape of the crops.
+        Resident splits: shapes, pixels and labels. Files: names, sizes in bytes, labels, the shape of the crops, and
+        contents: of every image where a split takes at most 1 GiB, else of 2,000 evenly spaced ones.
         """
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(json.dumps(self.classes).encode())
         for part in (self.train, self.test):
             for buffer in part.identity():
                 digest.update(buffer)
         return digest.hexdigest()[:16]
+
+    @cached_property
+    def overlap_note(self) -> str | None:
+        """That test images are also train images, which makes a test too good; None where none are.
+
+        Resident splits: by their pixels. Files: by the contents that the fingerprint looks at.
+        """
+        known, looked_at = set(self.train.digests), self.test.digests
+        found = sum(digest in known for digest in looked_at)
+        if not found:
+            return None
+        looked = f"{len(looked_at):,}" if len(looked_at) == len(self.test) else f"{len(looked_at):,} sampled"
+        return (
+            f"{self.name}: {found:,} of {looked} test images are also in the train split; on these the test says "
+            "nothing about new images"
+        )
 
     def channel_statistics(self) -> Statistics:
         """Mean and standard deviation of each channel of the train images, in [0, 1] units.

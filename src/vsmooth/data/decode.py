@@ -16,6 +16,8 @@ from vsmooth.data.extras import import_extra
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+# Pillow knows dozens of formats, and hands one that begins like EPS to Ghostscript: only these two are tried.
+FORMATS = ("PNG", "JPEG")
 GREY_MODES = {"L", "LA", "1"}
 DEEP_MODES = {"I", "F", "I;16", "I;16B", "I;16L"}
 
@@ -100,13 +102,17 @@ def _pixels(encoded: bytes | Path, name: str, rgb: bool) -> npt.NDArray[Any]:
 
 @contextmanager
 def _open(encoded: bytes | Path, name: str) -> Iterator[Any]:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
+    if isinstance(encoded, Path) and not encoded.is_file():  # opening a pipe would wait for ever
+        raise UnreadableImageError(f"{name} is missing or not a regular file")
     try:
-        with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
+        with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded, formats=FORMATS) as image:
             if image.mode not in DEEP_MODES:
                 yield image
                 return
+    except UnidentifiedImageError as error:
+        raise UnreadableImageError(f"{name} cannot be read as an image: it is not PNG or JPEG, or damaged") from error
     except Exception as error:  # on damaged files Pillow raises OSError, SyntaxError, ValueError, EOFError and others
         raise UnreadableImageError(f"{name} cannot be read as an image: {error}") from error
     raise ValueError(f"{name} has more than 8 bits per pixel (mode {image.mode}); convert it")

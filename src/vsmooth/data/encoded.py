@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -21,7 +22,7 @@ class Stored(Encoded, Protocol):
         """What to call image `index` in a message."""
 
     def sizes(self) -> Tensor:
-        """(N,) int64: bytes of each image; 0 where it is missing or empty."""
+        """(N,) int64: bytes of each image; 0 where it is missing, empty or not a regular file."""
 
     def identity(self, indices: Tensor) -> bytes:
         """What tells these images from others, as far as it can be known without reading them."""
@@ -61,11 +62,16 @@ class Files:
 
 
 class Rows:
-    """Image cells ({"bytes", "path"} or bytes) of a table, read when they are asked for; rows are named in errors."""
+    """Image cells ({"bytes", "path"} or bytes) of a table, read when they are asked for; rows are named in errors.
 
-    def __init__(self, cells: list[Any] | LazyColumn, where: str) -> None:
+    A cell with a path and no bytes is a file inside one of `folders`, where relative paths begin; a table must not
+    make us read any other file.
+    """
+
+    def __init__(self, cells: list[Any] | LazyColumn, where: str, folders: Sequence[Path] = ()) -> None:
         self.cells = cells
         self.where = where
+        self.folders = [os.path.realpath(folder) for folder in folders]
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -77,9 +83,21 @@ class Rows:
         content, path = (cell or {}).get("bytes"), (cell or {}).get("path")
         if content is not None:
             return bytes(content)
-        if path is not None and Path(path).is_file():
-            return Path(path)
-        raise UnreadableImageError(f"{self.name(index)} has no image bytes (path: {path})")
+        file = None if path is None else self._find(path)
+        if file is None:
+            raise UnreadableImageError(
+                f"{self.name(index)} has no image bytes, and the data's folder has no such file (path: {path})"
+            )
+        return file
+
+    def _find(self, path: str) -> Path | None:
+        if "\0" in path:
+            return None
+        for folder in self.folders:
+            file = Path(os.path.realpath(os.path.join(folder, path)))
+            if file.is_relative_to(folder) and file.is_file():
+                return file
+        return None
 
     def name(self, index: int) -> str:
         return f"{self.where}, row {index}"
@@ -126,6 +144,7 @@ class LazyColumn:
 
 def _file_size(path: Path | bytes) -> int:
     try:
-        return os.stat(path).st_size
+        found = os.stat(path)
     except OSError:
         return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import torch
@@ -11,11 +13,12 @@ from torch import Tensor
 
 from vsmooth.data.decode import UnreadableImageError, decode_rgb, read_size
 from vsmooth.data.encoded import Stored
-from vsmooth.data.images import channel_histograms
+from vsmooth.data.images import DIGEST_BYTES, channel_histograms
 from vsmooth.data.views import evaluation_view
 
 HEADERS_READ = 2000
 STATISTICS_SAMPLE = 1000
+HASHED_BYTES, HASHED_SAMPLE = 2**30, 2000
 CHANNELS = 3
 
 
@@ -93,12 +96,30 @@ class FileSet:
             counts += channel_histograms(view(self.read(index).pixels)[None])
         return counts
 
+    @cached_property
+    def digests(self) -> list[bytes]:
+        """A digest of the content of every image, or of 2,000 evenly spaced ones where all take more than 1 GiB.
+
+        Errors: ValueError naming an image that is no longer there.
+        """
+        whole = int(self.sizes.sum()) <= HASHED_BYTES
+        chosen = evenly_spaced(len(self), len(self) if whole else HASHED_SAMPLE)
+        return [blake2b(self._content(index), digest_size=DIGEST_BYTES).digest() for index in chosen]
+
+    def _content(self, index: int) -> bytes:
+        found = self.images[int(self.rows[index])]
+        try:
+            return found if isinstance(found, bytes) else found.read_bytes()
+        except OSError as error:
+            raise UnreadableImageError(f"{self.name(index)} cannot be read: {error.strerror}") from error
+
     def identity(self) -> Iterator[Any]:
-        """What a fingerprint hashes, in buffers: shape, names, sizes, labels."""
+        """What a fingerprint hashes, in buffers: shape, names, sizes, labels, contents (all or a sample)."""
         yield str((len(self), *self.image_shape)).encode()
         yield self.images.identity(self.rows)
         yield self.sizes.numpy().data
         yield self.labels.numpy().data
+        yield b"".join(self.digests)
 
 
 def open_files(images: Stored, labels: Tensor, image_size: int, skip_broken: bool) -> tuple[FileSet, tuple[str, ...]]:
@@ -111,7 +132,7 @@ def open_files(images: Stored, labels: Tensor, image_size: int, skip_broken: boo
     sizes = images.sizes()
     broken = set((sizes == 0).nonzero().flatten().tolist())
     if broken and not skip_broken:
-        raise UnreadableImageError(f"{images.name(min(broken))} is missing or empty")
+        raise UnreadableImageError(f"{images.name(min(broken))} is missing, empty or not a regular file")
     dimensions = []
     for row in sorted({*evenly_spaced(len(images), HEADERS_READ)} - broken):
         try:

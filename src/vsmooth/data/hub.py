@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from vsmooth.data.assemble import Loading, assemble
@@ -34,7 +35,7 @@ def load_hub(name: str, loading: Loading) -> Dataset:
         ) from error
     splits = {split: _pick_split(loaded, split, name) for split in SPLITS}
     listings = {split: _list_split(part, f"hub:{name}, split {split}") for split, part in splits.items()}
-    classes = class_names(_label_names(splits["train"]), *(listing.labels for listing in listings.values()))
+    classes = class_names(_label_names(splits["train"]), listings["train"], f"hub:{name}")
     return assemble(name, classes, listings, loading)
 
 
@@ -68,7 +69,12 @@ def _list_split(part: Any, where: str) -> Listing:
     image, _ = pick_columns(part.column_names, where)
     if not isinstance(part.features[image], datasets.Image):
         raise ValueError(f"{where}: column {image!r} must be an Image feature, got {part.features[image]}")
-    return list_table(part, where)
+    return list_table(part, where, _caches(datasets))
+
+
+def _caches(datasets: Any) -> list[Path]:
+    """Where `datasets` keeps what it downloads: image files that are not in a table stay there."""
+    return [Path(folder) for folder in (datasets.config.HF_CACHE_HOME, datasets.config.HF_DATASETS_CACHE)]
 
 
 def _label_names(part: Any) -> list[str] | None:

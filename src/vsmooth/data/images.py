@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
 from typing import Any
 
 import torch
 from torch import Tensor
 
 CHUNK = 1024
+DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +69,12 @@ class ImageSet:
     def histograms(self) -> Tensor:
         """(C, 256) counts of each grey level over all pixels."""
         return channel_histograms(self.images)
+
+    @cached_property
+    def digests(self) -> list[bytes]:
+        """For each image a digest of its pixels."""
+        pixels = self.images.cpu().contiguous().flatten(1).numpy()
+        return [blake2b(image, digest_size=DIGEST_BYTES).digest() for image in pixels]
 
     def identity(self) -> Iterator[Any]:
         """What a fingerprint hashes, in buffers: shape, pixels, labels."""

@@ -3,7 +3,7 @@
 `train*.parquet` and `test*.parquet` (or `validation*`, `val*` where there is no test), in the folder or in
 its `data/`; columns `image` (a struct of bytes and path, or plain bytes) and `label` (integers). Class names
 come from `classes.json` (a list, or an object with "names"), else from the Hugging Face metadata in the
-schema, else they are "0", "1", ... up to the largest label.
+schema, else they are "0", "1", ... up to the largest label. A path without bytes is that of a file inside the folder.
 """
 
 from __future__ import annotations
@@ -51,20 +51,26 @@ def load_parquet(folder: Path, loading: Loading) -> Dataset:
             _check_schema(file.schema_arrow, path)
     names = _names_in_folder(folder) or _names_in_schema(opened["train"][0].schema_arrow)
     if loading.image_size is None:
-        listings = {split: _list_split(opened[split], files[split]) for split in files}
+        listings = {split: _list_split(opened[split], files[split], folder) for split in files}
     else:
-        listings = _list_as_arrow(files)
-    classes = class_names(names, *(listing.labels for listing in listings.values()))
+        listings = _list_as_arrow(files, folder)
+    classes = class_names(names, listings["train"], str(folder))
     return assemble(folder.name, classes, listings, loading)
 
 
 def _open(path: Path) -> Any:
     parquet = import_extra("pyarrow.parquet", "reading parquet files")
     arrow = import_extra("pyarrow", "reading parquet files")
+    _check_regular(path)
     try:
         return parquet.ParquetFile(path)
     except (arrow.ArrowException, OSError) as error:
         raise ValueError(f"{path} is not a readable parquet file: {_first_line(error)}") from error
+
+
+def _check_regular(path: Path) -> None:
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise ValueError(f"{path} is not a regular file")
 
 
 def _check_schema(schema: Any, path: Path) -> None:
@@ -79,7 +85,7 @@ def _check_schema(schema: Any, path: Path) -> None:
         raise ValueError(f"{path}: column {label!r} must be integers 0..K-1, got {label_type}")
 
 
-def _list_split(files: list[Any], paths: list[Path]) -> Listing:
+def _list_split(files: list[Any], paths: list[Path], folder: Path) -> Listing:
     cells: list[Any] = []
     labels: list[Any] = []
     for file, path in zip(files, paths, strict=True):
@@ -90,10 +96,10 @@ def _list_split(files: list[Any], paths: list[Path]) -> Listing:
             raise ValueError(f"{path} is a damaged parquet file: {_first_line(error)}") from error
         cells += table[image].to_pylist()
         labels += table[label].to_pylist()
-    return list_rows(cells, labels, _describe(paths))
+    return list_rows(cells, labels, _describe(paths), [folder])
 
 
-def _list_as_arrow(files: dict[str, list[Path]]) -> dict[str, Listing]:
+def _list_as_arrow(files: dict[str, list[Path]], folder: Path) -> dict[str, Listing]:
     datasets = import_extra("datasets", "streaming parquet files")
     paths = {split: [str(path) for path in found] for split, found in files.items()}
     try:
@@ -101,7 +107,7 @@ def _list_as_arrow(files: dict[str, list[Path]]) -> dict[str, Listing]:
     except Exception as error:  # whatever `datasets` makes of a damaged file or a full disk
         reason = _first_line(error.__cause__ or error)
         raise ValueError(f"{_describe(files['train'])} cannot be turned into Arrow files: {reason}") from error
-    return {split: list_table(tables[split], _describe(found)) for split, found in files.items()}
+    return {split: list_table(tables[split], _describe(found), [folder]) for split, found in files.items()}
 
 
 def _describe(paths: list[Path]) -> str:
@@ -112,9 +118,10 @@ def _names_in_folder(folder: Path) -> list[str] | None:
     path = folder / "classes.json"
     if not path.exists():
         return None
+    _check_regular(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
     names = content.get("names") if isinstance(content, dict) else content
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -124,12 +131,11 @@ def _names_in_folder(folder: Path) -> list[str] | None:
 
 def _names_in_schema(schema: Any) -> list[str] | None:
     _, label = pick_columns(schema.names, "the schema")
-    metadata = (schema.metadata or {}).get(b"huggingface")
-    if metadata is None:
+    try:
+        names = json.loads(schema.metadata[b"huggingface"])["info"]["features"][label]["names"]
+    except (KeyError, TypeError, ValueError, RecursionError):  # no metadata, or of another layout
         return None
-    feature = json.loads(metadata).get("info", {}).get("features", {}).get(label, {})
-    names = feature.get("names")
-    return list(names) if names else None
+    return names if isinstance(names, list) and names and all(isinstance(name, str) for name in names) else None
 
 
 def _first_line(error: BaseException) -> str:

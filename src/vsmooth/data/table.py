@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from vsmooth.data.extras import import_extra
 
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "fine_label")
+LARGEST_LABEL = 2**63 - 1
 
 
 def pick_columns(columns: Sequence[str], where: str) -> tuple[str, str]:
@@ -27,14 +29,16 @@ def pick_columns(columns: Sequence[str], where: str) -> tuple[str, str]:
     return image, label
 
 
-def list_rows(cells: list[Any] | LazyColumn, labels: Iterable[Any], where: str) -> Listing:
-    """Image cells ({"bytes", "path"} or bytes) and integer labels; rows are named in errors."""
+def list_rows(
+    cells: list[Any] | LazyColumn, labels: Iterable[Any], where: str, folders: Sequence[Path] = ()
+) -> Listing:
+    """Image cells ({"bytes", "path"} or bytes; paths inside `folders`) and integer labels; rows are named in errors."""
     if not len(cells):
         raise ValueError(f"{where} has no rows")
-    return Listing(Rows(cells, where), _labels(labels, where))
+    return Listing(Rows(cells, where, folders), _labels(labels, where))
 
 
-def list_table(table: Any, where: str) -> Listing:
+def list_table(table: Any, where: str, folders: Sequence[Path] = ()) -> Listing:
     """A split of a `datasets.DatasetDict`; images stay on the disk until they are read."""
     datasets = import_extra("datasets", "reading a table of images")
     image, label = pick_columns(table.column_names, where)
@@ -42,19 +46,30 @@ def list_table(table: Any, where: str) -> Listing:
         # Undecoded, so that the pixels come from the same decoder as those of every other source.
         table = table.cast_column(image, datasets.Image(decode=False))
     labels = table.select_columns([label]).with_format("arrow")[:][label].to_pylist()
-    return list_rows(LazyColumn(table, image), labels, where)
+    return list_rows(LazyColumn(table, image), labels, where, folders)
 
 
-def class_names(names: Sequence[str] | None, *label_sets: Tensor) -> tuple[str, ...]:
-    """The given names, or else "0", "1", ... up to the largest label."""
+def class_names(names: Sequence[str] | None, train: Listing, where: str) -> tuple[str, ...]:
+    """The given names, or else "0", "1", ... up to the largest train label.
+
+    Errors: ValueError where nothing names the classes and their numbers have gaps: a single wrong label would
+    otherwise make classes that do not exist.
+    """
     if names is not None:
         return tuple(names)
-    return tuple(str(index) for index in range(max(int(labels.max()) for labels in label_sets) + 1))
+    found = train.labels.unique().tolist()
+    if found != list(range(len(found))):
+        gap = next(number for number, label in enumerate(found) if number != label)
+        raise ValueError(
+            f"{where}: train labels go up to {found[-1]}, but no image has the label {gap}; number the classes "
+            f"0..{len(found) - 1}, or name all of them in classes.json or in the schema"
+        )
+    return tuple(str(label) for label in found)
 
 
 def _labels(labels: Iterable[Any], where: str) -> Tensor:
     values = list(labels)
     for row, value in enumerate(values):
-        if not isinstance(value, int):
+        if not isinstance(value, int) or not 0 <= value <= LARGEST_LABEL:
             raise ValueError(f"{where}, row {row} has the label {value!r}; labels must be integers 0..K-1")
     return torch.tensor(values, dtype=torch.int64)
