@@ -9,7 +9,7 @@ original test split.
 
 The same command writes the same pixels everywhere, and the same bytes with the same zlib.
 
-    python scripts/cut_fashion_mnist.py /usr/share/datasets/fashion-mnist src/vsmooth/data/embedded
+    python scripts/cut_fashion_mnist.py /usr/share/datasets/fashion-mnist src/vsmooth/data/sources/embedded
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import torch
 
 from vsmooth.cli import main
 from vsmooth.data import Dataset, ImageSet
-from vsmooth.data.known_sets import CIFAR10
+from vsmooth.data.sources.known_sets import CIFAR10
 from vsmooth.train import read_weights, save_weights
 
 TINY = ["--epochs", "2", "--batch-size", "36", "--precision", "fp32"]

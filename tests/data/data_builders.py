@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -126,3 +128,23 @@ def write_idx(path: Path, array: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
     path.write_bytes(header + array.astype(np.uint8).tobytes())
+
+
+def to_hub(
+    split: ImageSet, classes: tuple[str, ...], image: str = "image", label: str = "label"
+) -> datasets.Dataset:
+    features = datasets.Features({image: datasets.Image(), label: datasets.ClassLabel(names=list(classes))})
+    content = {image: [to_pil(pixels) for pixels in split.images], label: split.labels.tolist()}
+    return datasets.Dataset.from_dict(content, features=features)
+
+
+def serve(monkeypatch: pytest.MonkeyPatch, **splits: datasets.Dataset) -> list[str]:
+    """Answer `datasets.load_dataset` from memory; returns the names that were asked for."""
+    asked: list[str] = []
+
+    def load(name: str) -> datasets.DatasetDict:
+        asked.append(name)
+        return datasets.DatasetDict(splits)
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    return asked

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vsmooth.data import Dataset, ImageSet
-from vsmooth.data.known_sets import CIFAR10, DIGITS
+from vsmooth.data.sources.known_sets import CIFAR10, DIGITS
 from vsmooth.recipes import get_recipe
 
 

@@ -1,15 +1,15 @@
 """Labelled images: where they come from, how they rest in memory or on disk, and how batches are made of them."""
 
 from vsmooth.data.augment import NO_AUGMENTATION, Augmentation
-from vsmooth.data.batch import Batch, BatchSource, ViewBatch
-from vsmooth.data.batches import Batches, make_batches
-from vsmooth.data.dataset import Dataset, Split
-from vsmooth.data.files import FileSet
-from vsmooth.data.images import ImageSet
-from vsmooth.data.known_sets import KnownSet, known_set, list_known_sets
-from vsmooth.data.mixing import NO_MIXING, Mixing
-from vsmooth.data.sources import known_image_shape, list_sources, load_dataset
-from vsmooth.data.stream import StreamedBatches
+from vsmooth.data.batching.batch import Batch, BatchSource, ViewBatch
+from vsmooth.data.batching.batches import Batches, make_batches
+from vsmooth.data.batching.mixing import NO_MIXING, Mixing
+from vsmooth.data.batching.stream import StreamedBatches
+from vsmooth.data.sources.known_sets import KnownSet, known_set, list_known_sets
+from vsmooth.data.sources.load import known_image_shape, list_sources, load_dataset
+from vsmooth.data.storage.dataset import Dataset, Split
+from vsmooth.data.storage.files import FileSet
+from vsmooth.data.storage.images import ImageSet
 
 __all__ = [
     "NO_AUGMENTATION",

@@ -18,9 +18,9 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from vsmooth.data.batch import check_images
 from vsmooth.data.extras import import_extra
 from vsmooth.data.seeds import seed_of
+from vsmooth.data.storage.images import check_images
 
 SEVERITIES = (1, 2, 3, 4, 5)
 LARGEST_SMALL, SMALLEST = 64, 8  # pixels of the shorter side: up to where CIFAR-10-C's severities hold; the least

@@ -9,7 +9,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from vsmooth.data.batch import check_images
+from vsmooth.data.storage.images import check_images
 from vsmooth.records.predictions import Predictions
 
 

@@ -7,7 +7,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from vsmooth.data import BatchSource, Dataset, Split, make_batches
-from vsmooth.data.dataset import Statistics
+from vsmooth.data.storage.dataset import Statistics
 from vsmooth.evaluate.predict import evaluation_mode
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.head import add_virtual_classes

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from vsmooth.data import Dataset
-from vsmooth.data.known_sets import KNOWN_SETS
+from vsmooth.data.sources.known_sets import KNOWN_SETS
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
 from vsmooth.losses import LabelObjective, Objective

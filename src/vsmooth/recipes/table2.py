@@ -11,7 +11,7 @@ ResNet-18 for CIFAR, says the text, but the alphas that it marks as best are tho
 
 from __future__ import annotations
 
-from vsmooth.data.known_sets import KNOWN_SETS
+from vsmooth.data.sources.known_sets import KNOWN_SETS
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.labels import VirtualSmoothing
 from vsmooth.losses import LabelObjective

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vsmooth.data import Mixing
-from vsmooth.data.known_sets import KNOWN_SETS
+from vsmooth.data.sources.known_sets import KNOWN_SETS
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.labels import VirtualSmoothing
 from vsmooth.losses import LabelObjective

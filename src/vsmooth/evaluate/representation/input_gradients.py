@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from vsmooth.data.batch import check_images
+from vsmooth.data.storage.images import check_images
 from vsmooth.evaluate.predict import evaluation_mode, model_device
 from vsmooth.evaluate.representation.features import every_logit
 from vsmooth.metrics.inputs import check_labels

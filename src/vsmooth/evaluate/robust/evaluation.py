@@ -10,7 +10,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from vsmooth.attacks import Attack, ThreatModel
-from vsmooth.data.batch import check_images
+from vsmooth.data.storage.images import check_images
 from vsmooth.evaluate.robust.cascade import Cascade, Column, On, Sharing, View
 from vsmooth.evaluate.robust.parts import Parts
 from vsmooth.evaluate.robust.targets import Precision, Targets

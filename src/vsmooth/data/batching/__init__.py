@@ -1,0 +1,1 @@
+"""From images at rest to batches."""
