@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from vsmooth import add_virtual_classes
-from vsmooth.data import Augmentation, BatchSource, ImageSet, make_batches
+from vsmooth.data import Augmentation, BatchPlan, BatchSource, ImageSet, Placement, make_batches
 from vsmooth.methods import Method
 from vsmooth.models import build_model, prefers_channels_last
 from vsmooth.train import Optimization, Trainer
@@ -47,16 +47,8 @@ def batches(
     images: ImageSet, size: int, device: torch.device = CPU, *, shuffle: bool = True, views: int | None = None
 ) -> BatchSource:
     """Cropped and flipped, as in a training."""
-    return make_batches(
-        images,
-        size,
-        augmentation=Augmentation(),
-        shuffle=shuffle,
-        drop_last=True,
-        device=device,
-        channels_last=prefers_channels_last(device),
-        views=views,
-    )
+    plan = BatchPlan(size, shuffle=shuffle, drop_last=True, augmentation=Augmentation(), views=views)
+    return make_batches(images, plan, Placement(device, channels_last=prefers_channels_last(device)))
 
 
 def trainer(

@@ -6,6 +6,7 @@ import io
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vsmooth.data import Dataset, ImageSet
+from vsmooth.data import BatchPlan, Dataset, ImageSet, Placement
 
 # Real data, not part of the repository: tests that use it are skipped where it is not there.
 SHARED = Path(os.environ.get("VSMOOTH_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")
@@ -148,3 +149,12 @@ def serve(monkeypatch: pytest.MonkeyPatch, **splits: datasets.Dataset) -> list[s
 
     monkeypatch.setattr(datasets, "load_dataset", load)
     return asked
+
+
+def planned(batch_size: int, **options: Any) -> tuple[BatchPlan, Placement]:
+    """A plan (in order, whole) and a place (the CPU, no workers); `options` are fields of either."""
+    names = {entry.name for entry in fields(Placement)}
+    settings = {"shuffle": False, "drop_last": False, "device": "cpu", "workers": 0} | options
+    placement = {name: value for name, value in settings.items() if name in names}
+    plan = {name: value for name, value in settings.items() if name not in names}
+    return BatchPlan(batch_size, **plan), Placement(**placement)

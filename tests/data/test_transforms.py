@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from data_builders import make_images, make_photo, make_set
+from data_builders import make_images, make_photo, make_set, planned
 from torchvision.transforms import v2
 
 from vsmooth.data import NO_AUGMENTATION, Augmentation, Batches, ImageSet
@@ -16,8 +16,7 @@ QUIET = {"crop_padding": 0, "flip": False}
 
 
 def make_batches(split: ImageSet, augmentation: Augmentation, **options: Any) -> Batches:
-    settings = {"shuffle": False, "drop_last": False, "device": "cpu", "augmentation": augmentation} | options
-    return Batches(split, 4, **settings)
+    return Batches(split, *planned(4, augmentation=augmentation, **options))
 
 
 def views_of(split: ImageSet, augmentation: Augmentation, epoch: int = 0, **options: Any) -> torch.Tensor:

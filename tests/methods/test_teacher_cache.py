@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vsmooth.data import Augmentation, Batch, ImageSet, Mixing, ViewBatch, make_batches
+from vsmooth.data import Augmentation, Batch, BatchPlan, ImageSet, Mixing, Placement, make_batches
 from vsmooth.labels import OneHot
 from vsmooth.losses import Divergence, kl_divergence
 from vsmooth.losses.objective import LabelObjective
@@ -45,8 +45,9 @@ def make_teacher() -> NetworkTeacher:
 
 
 def batches_of(images: ImageSet, key: CacheKey = KEY, **options: Any) -> Any:
-    settings = {"shuffle": False, "drop_last": False, "device": "cpu", "augmentation": key.augmentation}
-    return make_batches(images, 16, seed=key.seed, views=key.views, **settings | options)
+    settings = {"shuffle": False, "drop_last": False, "augmentation": key.augmentation}
+    plan = BatchPlan(16, seed=key.seed, views=key.views, **settings | options)
+    return make_batches(images, plan, Placement("cpu"))
 
 
 def written(images: ImageSet, folder: Path, key: CacheKey = KEY) -> CachedTeacher:
@@ -186,7 +187,7 @@ def test_unfinished_or_damaged_caches(images: ImageSet, tmp_path: Path) -> None:
 
 
 def test_bad_input(images: ImageSet, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"need batches that tell their samples: make_batches\(..., views=V\)"):
+    with pytest.raises(ValueError, match=r"need batches that tell their samples: BatchPlan\(..., views=V\)"):
         written(images, tmp_path).logits(Batch(images.images / 255, images.labels))
     with pytest.raises(ValueError, match="views must be at least 1, got 0"):
         replace(KEY, views=0)
@@ -212,5 +213,5 @@ def test_saved_logits(images: ImageSet) -> None:
     teacher = SavedTeacher(rows)
     assert teacher.width == CLASSES
     for batch in batches_of(images, shuffle=True).epoch(0):
-        assert isinstance(batch, ViewBatch)
+        assert batch.indices is not None
         assert torch.equal(teacher.logits(batch), rows[batch.indices])

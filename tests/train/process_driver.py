@@ -17,7 +17,7 @@ from torch import nn
 from training_driver import CLASSES, make_images
 
 from vsmooth import add_virtual_classes
-from vsmooth.data import Augmentation, Batch, Batches
+from vsmooth.data import Augmentation, Batch, Batches, BatchPlan, Placement
 from vsmooth.evaluate import gather_predictions, part_of, predict
 from vsmooth.labels import VirtualSmoothing
 from vsmooth.losses.objective import LabelObjective
@@ -89,14 +89,8 @@ def make_trainer(folder: Path, listener: Losses, **changes: Any) -> tuple[Traine
     batches = Recorded(
         Batches(
             make_images(BATCH * STEPS + 3),
-            BATCH,
-            augmentation=Augmentation(2),
-            shuffle=True,
-            seed=4,
-            drop_last=True,
-            device="cpu",
-            rank=accelerator.process_index,
-            world_size=accelerator.num_processes,
+            BatchPlan(BATCH, shuffle=True, drop_last=True, seed=4, augmentation=Augmentation(2)),
+            Placement("cpu", accelerator.process_index, accelerator.num_processes),
         ),
         options["poison"] if accelerator.process_index else -1,
     )
@@ -148,7 +142,7 @@ def gather(root: Path) -> None:
     accelerator = make_accelerator("fp32")
     images = make_images(83)
     part = images.subset(part_of(83, accelerator.process_index, accelerator.num_processes))
-    batches = Batches(part, 10, shuffle=False, drop_last=False, device="cpu")
+    batches = Batches(part, BatchPlan(10, shuffle=False, drop_last=False), Placement("cpu"))
     found = gather_predictions(predict(make_network(), batches.epoch(0)), accelerator)
     found.save(root / f"gather-{accelerator.process_index}.npz")
 

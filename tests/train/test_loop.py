@@ -30,7 +30,7 @@ from training_driver import (
     same,
 )
 
-from vsmooth.data import Batch, Batches
+from vsmooth.data import Batch, Batches, BatchPlan, Placement
 from vsmooth.labels import LabelSmoothing, OneHot
 from vsmooth.losses.objective import LabelObjective
 from vsmooth.methods import Loss, Method, Standard
@@ -46,7 +46,7 @@ def flat_network() -> nn.Module:
 
 
 def plain_batches(size: int = BATCH) -> Batches:
-    return Batches(make_images(48), size, shuffle=True, seed=1, drop_last=True, device="cpu")
+    return Batches(make_images(48), BatchPlan(size, shuffle=True, drop_last=True, seed=1), Placement("cpu"))
 
 
 def train_flat(folder: Path, optimization: Optimization, size: int = BATCH, **changes: Any) -> Trained:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from training_driver import make_images
 
-from vsmooth.data import Batches
+from vsmooth.data import Batches, BatchPlan, Placement
 from vsmooth.evaluate import Predictions, part_of, predict
 from vsmooth.train import Interrupted, Trainer
 
@@ -134,7 +134,7 @@ def test_loss_that_is_not_finite_on_one_stops_both(together: Path) -> None:
 
 
 def test_gathered_predictions_are_those_of_one_process(together: Path) -> None:
-    batches = Batches(make_images(83), 83, shuffle=False, drop_last=False, device="cpu")
+    batches = Batches(make_images(83), BatchPlan(83, shuffle=False, drop_last=False), Placement("cpu"))
     expected = predict(make_network(), batches.epoch(0))
     for rank in range(2):
         found = Predictions.load(together / f"gather-{rank}.npz")

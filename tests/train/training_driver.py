@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vsmooth.data import Augmentation, Batches, ImageSet
+from vsmooth.data import Augmentation, Batches, BatchPlan, ImageSet, Placement
 from vsmooth.labels import LabelScheme, OneHot, VirtualSmoothing
 from vsmooth.losses.objective import LabelObjective
 from vsmooth.methods import Method, Standard
@@ -70,12 +70,8 @@ def make_trainer(case: Case, folder: Path, seed: int = 0, **changes: Any) -> Tra
     """A trainer of ``case`` that saves after every step; ``changes`` replace its arguments."""
     batches = Batches(
         make_images(),
-        BATCH,
-        augmentation=Augmentation(2),
-        shuffle=True,
-        seed=seed,
-        drop_last=True,
-        device="cpu",
+        BatchPlan(BATCH, shuffle=True, drop_last=True, seed=seed, augmentation=Augmentation(2)),
+        Placement("cpu"),
     )
     method: Method = Standard(LabelObjective(case.scheme), CLASSES)
     accelerator = make_accelerator(

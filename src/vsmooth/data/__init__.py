@@ -1,9 +1,11 @@
 """Labelled images: where they come from, how they rest in memory or on disk, and how batches are made of them."""
 
 from vsmooth.data.augment import NO_AUGMENTATION, Augmentation
-from vsmooth.data.batching.batch import Batch, BatchSource, ViewBatch
+from vsmooth.data.batching.batch import Batch, BatchSource
 from vsmooth.data.batching.batches import Batches, make_batches
 from vsmooth.data.batching.mixing import NO_MIXING, Mixing
+from vsmooth.data.batching.paired import Paired
+from vsmooth.data.batching.plan import BatchPlan, Placement
 from vsmooth.data.batching.stream import StreamedBatches
 from vsmooth.data.sources.known_sets import KnownSet, known_set, list_known_sets
 from vsmooth.data.sources.load import known_image_shape, list_sources, load_dataset
@@ -16,6 +18,7 @@ __all__ = [
     "NO_MIXING",
     "Augmentation",
     "Batch",
+    "BatchPlan",
     "BatchSource",
     "Batches",
     "Dataset",
@@ -23,9 +26,10 @@ __all__ = [
     "ImageSet",
     "KnownSet",
     "Mixing",
+    "Paired",
+    "Placement",
     "Split",
     "StreamedBatches",
-    "ViewBatch",
     "known_image_shape",
     "known_set",
     "list_known_sets",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from vsmooth.data import Batch
 from vsmooth.data.corruptions import SEVERITIES, check_corruption, corrupt, list_corruptions
 from vsmooth.evaluate.clean import evaluate_clean
 from vsmooth.evaluate.predict import predict
@@ -15,7 +16,7 @@ from vsmooth.records.shift import CLEAN, CorruptedMetrics
 
 def evaluate_corrupted(
     model: nn.Module,
-    batches: Callable[[], Iterable[tuple[Tensor, Tensor]]],
+    batches: Callable[[], Iterable[Batch | tuple[Tensor, Tensor]]],
     *,
     corruptions: Sequence[str] | None = None,
     severities: Sequence[int] = SEVERITIES,
@@ -36,7 +37,7 @@ def evaluate_corrupted(
 
 def _rows(
     model: nn.Module,
-    batches: Callable[[], Iterable[tuple[Tensor, Tensor]]],
+    batches: Callable[[], Iterable[Batch | tuple[Tensor, Tensor]]],
     wanted: list[tuple[str, int]],
     seed: int,
 ) -> Iterator[CorruptedMetrics]:
@@ -46,7 +47,7 @@ def _rows(
 
 
 def _corrupted(
-    batches: Iterable[tuple[Tensor, Tensor]], name: str, severity: int, seed: int
+    batches: Iterable[Batch | tuple[Tensor, Tensor]], name: str, severity: int, seed: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     first = 0
     for images, labels in batches:
@@ -55,7 +56,7 @@ def _corrupted(
 
 
 def _evaluate(
-    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], name: str, severity: int
+    model: nn.Module, batches: Iterable[Batch | tuple[Tensor, Tensor]], name: str, severity: int
 ) -> CorruptedMetrics:
     found = evaluate_clean(predict(model, batches))
     return CorruptedMetrics(

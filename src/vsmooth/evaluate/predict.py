@@ -9,12 +9,13 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from vsmooth.data import Batch
 from vsmooth.data.storage.images import check_images
 from vsmooth.records.predictions import Predictions
 
 
 def predict(
-    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, autocast: torch.dtype | None = None
+    model: nn.Module, batches: Iterable[Batch | tuple[Tensor, Tensor]], *, autocast: torch.dtype | None = None
 ) -> Predictions:
     """Run the model in eval mode over batches of (images, labels) and gather its logits.
 

@@ -6,7 +6,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from vsmooth.data import BatchSource, Dataset, Split, make_batches
+from vsmooth.data import BatchPlan, BatchSource, Dataset, Placement, Split, make_batches
 from vsmooth.data.storage.dataset import Statistics
 from vsmooth.evaluate.predict import evaluation_mode
 from vsmooth.experiments.specs.run_spec import RunSpec
@@ -74,19 +74,21 @@ def training_batches(
     spec: RunSpec, dataset: Dataset, train: Split, accelerator: Accelerator, execution: Execution
 ) -> BatchSource:
     """This process's share of the training batches."""
-    return make_batches(
-        train,
+    plan = BatchPlan(
         spec.batch_size,
-        num_classes=dataset.num_classes,
+        shuffle=True,
+        drop_last=True,
+        seed=spec.seed,
         augmentation=spec.augmentation,
         mixing=spec.mixing,
-        shuffle=True,
-        seed=spec.seed,
-        drop_last=True,
-        device=accelerator.device,
-        rank=accelerator.process_index,
-        world_size=accelerator.num_processes,
-        channels_last=prefers_channels_last(accelerator.device),
-        workers=execution.workers,
+        num_classes=dataset.num_classes,
         views=spec.method.views,
     )
+    placement = Placement(
+        accelerator.device,
+        accelerator.process_index,
+        accelerator.num_processes,
+        prefers_channels_last(accelerator.device),
+        execution.workers,
+    )
+    return make_batches(train, plan, placement)

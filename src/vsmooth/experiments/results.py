@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from safetensors import SafetensorError
 from torch import nn
 
-from vsmooth.data import BatchSource, Dataset, Split, make_batches
+from vsmooth.data import BatchPlan, BatchSource, Dataset, Placement, Split, make_batches
 from vsmooth.digests import digest_of
 from vsmooth.evaluate import CleanMetrics, Predictions, evaluate_clean, gather_predictions, part_of, predict
 from vsmooth.experiments.specs.run_spec import RunSpec
@@ -49,15 +49,8 @@ def evaluation_batches(split: Split, device: torch.device, workers: int | None =
     """The images of a split in their order, unchanged (streamed ones resized and cropped)."""
     _, height, width = split.image_shape
     size = max(_SMALLEST_BATCH, min(_LARGEST_BATCH, _PIXELS // (height * width)))
-    return make_batches(
-        split,
-        min(size, len(split)),
-        shuffle=False,
-        drop_last=False,
-        device=device,
-        channels_last=prefers_channels_last(device),
-        workers=workers,
-    )
+    plan = BatchPlan(min(size, len(split)), shuffle=False, drop_last=False)
+    return make_batches(split, plan, Placement(device, channels_last=prefers_channels_last(device), workers=workers))
 
 
 def write_results(

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from vsmooth.data import Batch, ViewBatch
+from vsmooth.data import Batch
 from vsmooth.head import virtual_heads
 
 TaughtLogits = Literal["real", "all"]
@@ -78,7 +78,7 @@ class NetworkTeacher(Teacher):
 class SavedTeacher(Teacher):
     """Logits (N, C) that were saved for the N images of the split, whatever view of them the student sees.
 
-    The batches must tell which samples they hold (``views`` of :func:`vsmooth.data.make_batches`).
+    The batches must tell which samples they hold (``views`` of :class:`vsmooth.data.BatchPlan`).
     Limits: what a teacher says of the plain image is taught for every crop of it.
     """
 
@@ -88,16 +88,17 @@ class SavedTeacher(Teacher):
 
     def logits(self, batch: Batch) -> Tensor:
         """(B, C)."""
-        return self.rows[places(batch).indices].to(batch.images.device, non_blocking=True)
+        indices, _ = places(batch)
+        return self.rows[indices].to(batch.images.device, non_blocking=True)
 
 
-def places(batch: Batch) -> ViewBatch:
-    """The batch, if it tells which samples it holds; ``ValueError`` if not, or if these are mixed with others."""
-    if not isinstance(batch, ViewBatch):
-        raise ValueError("a teacher's saved logits need batches that tell their samples: make_batches(..., views=V)")
+def places(batch: Batch) -> tuple[Tensor, int]:
+    """Which samples a batch holds and which view of them; ``ValueError`` if it does not tell, or if they are mixed."""
+    if batch.indices is None or batch.view is None:
+        raise ValueError("a teacher's saved logits need batches that tell their samples: BatchPlan(..., views=V)")
     if batch.labels.is_floating_point():
         raise ValueError("MixUp and CutMix make images that no saved logits are for: leave them out, or the cache")
-    return batch
+    return batch.indices, batch.view
 
 
 def check_width(logits: Tensor, width: int) -> None:

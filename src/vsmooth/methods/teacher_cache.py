@@ -128,11 +128,11 @@ class CachedTeacher(Teacher):
 
     def logits(self, batch: Batch) -> Tensor:
         """(B, width) float32."""
-        seen = places(batch)
-        if self._loaded is None or self._loaded[0] != seen.view:
+        indices, view = places(batch)
+        if self._loaded is None or self._loaded[0] != view:
             self._loaded = None  # before the next is read: two views need not fit into memory
-            self._loaded = seen.view, _read(self.folder, seen.view, self.key)
-        rows = {name: table[seen.indices] for name, table in self._loaded[1].items()}
+            self._loaded = view, _read(self.folder, view, self.key)
+        rows = {name: table[indices] for name, table in self._loaded[1].items()}
         moved = {name: part.to(batch.images.device, non_blocking=True) for name, part in rows.items()}
         return self.key.storage.unpack(moved, self.width)
 
@@ -173,7 +173,8 @@ def write_cache(
 
 
 def _ask(teacher: Teacher, batch: Batch, width: int) -> Tensor:
-    logits = teacher.logits(places(batch))
+    places(batch)
+    logits = teacher.logits(batch)
     check_width(logits, width)
     return logits
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 import torch
-from data_builders import make_images, make_set
+from data_builders import make_images, make_set, planned
 
 from vsmooth.data import Augmentation, Batch, Batches, ImageSet
 
 
 def make_batches(split: ImageSet, batch_size: int = 4, **options: Any) -> Batches:
-    return Batches(split, batch_size, **({"shuffle": True, "drop_last": False, "device": "cpu"} | options))
+    return Batches(split, *planned(batch_size, **({"shuffle": True} | options)))
 
 
 def numbered(count: int) -> ImageSet:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from data_builders import make_set
+from data_builders import make_set, planned
 
 from vsmooth.data import NO_MIXING, Batch, Batches, ImageSet, Mixing
 from vsmooth.labels import LabelScheme, LabelSmoothing, OneHot, VirtualSmoothing
@@ -20,8 +20,8 @@ def numbered(count: int = 10, size: int = 20) -> ImageSet:
 
 
 def batches_of(split: ImageSet, mixing: Mixing, epoch: int = 0, **options: Any) -> list[Batch]:
-    settings = {"shuffle": False, "drop_last": False, "device": "cpu", "num_classes": CLASSES, "mixing": mixing}
-    return list(Batches(split, 5, **(settings | options)).epoch(epoch))
+    settings = {"num_classes": CLASSES, "mixing": mixing}
+    return list(Batches(split, *planned(5, **(settings | options))).epoch(epoch))
 
 
 @pytest.mark.parametrize("mixing", [Mixing(0.8), Mixing(cutmix=1.0), Mixing(0.8, 1.0)])
@@ -94,7 +94,7 @@ def test_draws_depend_on_seed_epoch_step_and_rank_alone() -> None:
     one = batches_of(split, mixing)
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(1)
-    resumed = Batches(split, 5, num_classes=CLASSES, mixing=mixing, shuffle=False, drop_last=False, device="cpu")
+    resumed = Batches(split, *planned(5, num_classes=CLASSES, mixing=mixing))
     again = next(resumed.epoch(0, start=1))
     assert torch.equal(one[1].labels, again.labels)
     assert torch.equal(one[1].images, again.images)

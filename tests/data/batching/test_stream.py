@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from data_builders import cut_off, make_images, make_photo, write_photo, write_photo_folder
+from data_builders import cut_off, make_images, make_photo, planned, write_photo, write_photo_folder
 from torchvision.transforms.v2 import functional
 
 from vsmooth.data import (
@@ -51,8 +51,7 @@ def open_train(folder: Path, skip_broken: bool = False) -> FileSet:
 
 
 def stream(split: FileSet, batch_size: int = 5, **options: Any) -> StreamedBatches:
-    settings: dict[str, Any] = {"shuffle": True, "drop_last": False, "device": "cpu", "workers": 0} | options
-    return StreamedBatches(split, batch_size, **settings)
+    return StreamedBatches(split, *planned(batch_size, **{"shuffle": True} | options))
 
 
 def assert_same(one: list[Batch], other: list[Batch]) -> None:
@@ -102,9 +101,9 @@ def test_images_and_labels_stay_together(tmp_path: Path) -> None:
 
 def test_the_order_is_that_of_batches_in_memory(train: FileSet) -> None:
     in_memory = ImageSet(make_images(12), train.labels)
-    options: dict[str, Any] = {"shuffle": True, "seed": 4, "drop_last": False, "device": "cpu"}
+    options: dict[str, Any] = {"shuffle": True, "seed": 4}
     for epoch in range(2):
-        expected = [batch.labels for batch in Batches(in_memory, 5, **options).epoch(epoch)]
+        expected = [batch.labels for batch in Batches(in_memory, *planned(5, **options)).epoch(epoch)]
         found = [batch.labels for batch in stream(train, seed=4).epoch(epoch)]
         assert all(torch.equal(one, other) for one, other in zip(expected, found, strict=True))
 
@@ -188,14 +187,13 @@ def test_mixed_labels(train: FileSet) -> None:
 
 
 def test_make_batches_takes_either_kind(train: FileSet) -> None:
-    options: dict[str, Any] = {"shuffle": False, "drop_last": False, "device": "cpu"}
-    assert isinstance(make_batches(train, 4, workers=0, **options), StreamedBatches)
+    assert isinstance(make_batches(train, *planned(4)), StreamedBatches)
     resident = ImageSet(make_images(8), torch.arange(8) % 2)
-    made = make_batches(resident, 4, workers=3, **options)
+    made = make_batches(resident, *planned(4, workers=3))
     assert isinstance(made, Batches)
-    assert_same(list(made.epoch(0)), list(Batches(resident, 4, **options).epoch(0)))
+    assert_same(list(made.epoch(0)), list(Batches(resident, *planned(4)).epoch(0)))
     assert (made.batch_size, made.seed, len(made)) == (4, 0, 2)
-    mixed = make_batches(resident, 4, num_classes=2, mixing=Mixing(cutmix=1.0), augmentation=STRONG, **options)
+    mixed = make_batches(resident, *planned(4, num_classes=2, mixing=Mixing(cutmix=1.0), augmentation=STRONG))
     assert next(mixed.epoch(0)).labels.shape == (4, 2)
 
 
@@ -271,9 +269,9 @@ def test_workers_are_as_many_as_cores_and_steps(train: FileSet, monkeypatch: pyt
 # As a training does: the signals are held back, the step is finished, and then it stops.
 HOLD_SIGNALS = """
 import multiprocessing, signal, sys
-from vsmooth.data import load_dataset, make_batches
+from vsmooth.data import BatchPlan, Placement, load_dataset, make_batches
 split = load_dataset(sys.argv[1], image_size=16).train
-batches = make_batches(split, 2, shuffle=True, drop_last=True, device="cpu", workers=2)
+batches = make_batches(split, BatchPlan(2, shuffle=True, drop_last=True), Placement("cpu", workers=2))
 list(batches.epoch(0))
 held = []
 for number in (signal.SIGINT, signal.SIGTERM):

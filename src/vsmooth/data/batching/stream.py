@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from vsmooth.data.augment import NO_AUGMENTATION, Augmentation
-from vsmooth.data.batching.batch import Batch, Finish, Plan, Views
-from vsmooth.data.batching.mixing import NO_MIXING, Mixing
+from vsmooth.data.batching.batch import Batch, Finish
+from vsmooth.data.batching.plan import BatchPlan, Placement, Schedule
 from vsmooth.data.seeds import seed_of
 from vsmooth.data.storage.files import FileSet
 from vsmooth.data.transforms import Transform, seeded, streamed_transform
@@ -30,52 +29,37 @@ class StreamedBatches:
 
     The order depends on (seed, epoch) and the augmentation of an image on (seed, epoch, index) alone: any number of
     ranks and of workers sees the same global batches, from any start step. Mixing pairs samples of one rank's share.
-    With `views`, epoch e shows view e mod views of each image, which depends on (seed, view, index) alone, and batches
-    are `ViewBatch`es.
-    `workers`: processes that decode, started with the first epoch and kept; 0: decode in this process; None: one for
-    each core of this rank, at most 16.
+    The workers are started with the first epoch and kept.
     Limits: one epoch at a time. An unreadable image ends the epoch with a ValueError that names it; with the split's
     `skip_broken` the next readable sample takes its place, and `split.broken` has its name.
-    Errors: ValueError for sizes, ranks or padding that do not fit the split, and for mixing without `num_classes`.
+    Errors: ValueError for sizes, ranks or padding that do not fit the split.
     """
 
-    def __init__(
-        self,
-        split: FileSet,
-        batch_size: int,
-        *,
-        num_classes: int | None = None,
-        augmentation: Augmentation = NO_AUGMENTATION,
-        mixing: Mixing = NO_MIXING,
-        shuffle: bool,
-        seed: int = 0,
-        drop_last: bool,
-        device: torch.device | str,
-        rank: int = 0,
-        world_size: int = 1,
-        channels_last: bool = False,
-        workers: int | None = None,
-        views: int | None = None,
-    ) -> None:
-        self._plan = Plan(len(split), batch_size, shuffle, seed, drop_last, rank, world_size)
-        augmentation.check_fits(split.image_size, split.image_size)
-        if workers is not None and workers < 0:
-            raise ValueError(f"workers must be 0 (none) or more, got {workers}")
-        layout = torch.channels_last if channels_last else torch.contiguous_format
-        self._finish = Finish(seed, rank, mixing, num_classes, layout)
+    def __init__(self, split: FileSet, plan: BatchPlan, placement: Placement) -> None:
+        plan.augmentation.check_fits(split.image_size, split.image_size)
+        self.plan = plan
+        self._schedule = Schedule(len(split), plan, placement)
+        self._finish = Finish(plan, placement)
         self.split = split
-        self.batch_size = batch_size
-        self.seed = seed
-        self.augmentation = augmentation
-        self.device = torch.device(device)
-        self.workers = min(_cores(world_size), MOST_WORKERS, len(self._plan)) if workers is None else workers
-        self._views = Views(views)
-        self._requests = _Requests(self._plan, self._views)
+        self.device = torch.device(placement.device)
+        found = placement.workers
+        self.workers = min(_cores(placement.world_size), MOST_WORKERS, len(self._schedule)) if found is None else found
+        self._requests = _Requests(self._schedule)
         self._loader: DataLoader[Any] | None = None
+
+    @property
+    def batch_size(self) -> int:
+        """Images of a global batch."""
+        return self.plan.batch_size
+
+    @property
+    def seed(self) -> int:
+        """Of the order and the augmentation."""
+        return self.plan.seed
 
     def __len__(self) -> int:
         """Steps of one epoch, the same on every rank."""
-        return len(self._plan)
+        return len(self._schedule)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from step `start` on.
@@ -83,7 +67,7 @@ class StreamedBatches:
         Errors: ValueError for a start outside 0..len, and in the middle for an unreadable image; RuntimeError when an
         earlier epoch is read on after a later one was begun.
         """
-        self._plan.check_start(start)
+        self._schedule.check_start(start)
         return self._iterate(epoch, start)
 
     def close(self) -> None:
@@ -107,7 +91,7 @@ class StreamedBatches:
                 raise RuntimeError("an epoch of streamed batches ends where the next begins: use one object for each")
 
     def _make_loader(self) -> DataLoader[Any]:
-        transform = streamed_transform(self.augmentation, self.split.image_size)
+        transform = streamed_transform(self.plan.augmentation, self.split.image_size)
         return DataLoader(
             _Samples(self.split, transform, self.seed),
             batch_size=None,  # a request is a whole batch
@@ -126,8 +110,7 @@ class StreamedBatches:
         self.split.broken.update(dict.fromkeys(loaded.broken))
         # Pixels stay uint8 until they are on the device: a quarter of the bytes to move.
         images = loaded.images.to(self.device, non_blocking=True)
-        batch = self._finish(images, loaded.labels.to(self.device, non_blocking=True), epoch, step)
-        return self._views.tell(batch, loaded.places, epoch)
+        return self._finish(images, loaded.labels.to(self.device, non_blocking=True), loaded.places, epoch, step)
 
 
 _open: WeakSet[StreamedBatches] = WeakSet()
@@ -164,8 +147,8 @@ class _Loaded(NamedTuple):
 class _Requests(Sampler[_Request]):
     """What the workers are asked for: the steps of the epoch that was begun last."""
 
-    def __init__(self, plan: Plan, views: Views) -> None:
-        self.plan, self.views = plan, views
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
         self.turn = self.epoch = self.start = 0
 
     def begin(self, epoch: int, start: int) -> None:
@@ -173,9 +156,9 @@ class _Requests(Sampler[_Request]):
         self.turn, self.epoch, self.start = self.turn + 1, epoch, start
 
     def __iter__(self) -> Iterator[_Request]:
-        epoch = self.epoch
-        for _, indices in self.plan.global_batches(epoch, self.start):
-            yield _Request(self.views.of(epoch), indices[self.plan.share(len(indices))].tolist())
+        view = self.schedule.plan.view(self.epoch)
+        for _, indices in self.schedule.global_batches(self.epoch, self.start):
+            yield _Request(view, indices[self.schedule.share(len(indices))].tolist())
 
 
 class _Samples(Dataset[_Loaded]):

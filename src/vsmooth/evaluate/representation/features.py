@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vsmooth.classifier import find_classifier
+from vsmooth.data import Batch
 from vsmooth.evaluate.predict import predict
 from vsmooth.head import VirtualHead, all_logits, virtual_heads
 from vsmooth.records.features import Features
@@ -20,7 +21,7 @@ _REBUILT = 0.02  # of the largest logit: how far rebuilt logits may be off, whic
 
 
 def collect(
-    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, head: str | nn.Module | None = None
+    model: nn.Module, batches: Iterable[Batch | tuple[Tensor, Tensor]], *, head: str | nn.Module | None = None
 ) -> Features:
     """One forward pass, in eval mode, that keeps the input of the classifier and all its K + V logits.
 

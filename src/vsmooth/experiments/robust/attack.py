@@ -84,7 +84,8 @@ def run_attack(plan: PlannedAttack, dataset: Dataset, on_progress: OnProgress | 
 def load_test_images(dataset: Dataset, indices: Tensor) -> tuple[Tensor, Tensor]:
     """Images (N, C, H, W) float32 in [0, 1] and labels (N,) of the test split, on the CPU."""
     batches = list(evaluation_batches(dataset.test.subset(indices), torch.device("cpu")).epoch(0))
-    return torch.cat([batch[0] for batch in batches]).contiguous(), torch.cat([batch[1] for batch in batches])
+    images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    return images.contiguous(), labels
 
 
 def _attack(plan: PlannedAttack, dataset: Dataset, place: Path, on_progress: OnProgress | None) -> None:

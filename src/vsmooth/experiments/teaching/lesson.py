@@ -10,7 +10,7 @@ from pathlib import Path
 from accelerate import Accelerator
 from torch import Tensor
 
-from vsmooth.data import Dataset, Split, StreamedBatches, make_batches
+from vsmooth.data import BatchPlan, Dataset, Placement, Split, StreamedBatches, make_batches
 from vsmooth.evaluate import Predictions
 from vsmooth.experiments.specs.distillation import Distillation
 from vsmooth.experiments.specs.run_spec import RunSpec
@@ -83,18 +83,17 @@ class Lesson:
             return method
         key = self._key(found, views, method.teacher.width, len(train))
         folder = root / CACHE_FOLDER / key.name
-        batches = make_batches(
-            train,
+        plan = BatchPlan(
             min(_CACHE_BATCH, len(train)),
-            augmentation=self.spec.augmentation,
             shuffle=False,
-            seed=self.spec.seed,
             drop_last=False,
-            device=self.accelerator.device,
-            channels_last=prefers_channels_last(self.accelerator.device),
-            workers=self.workers,
+            seed=self.spec.seed,
+            augmentation=self.spec.augmentation,
             views=views,
         )
+        device = self.accelerator.device
+        layout = prefers_channels_last(device)
+        batches = make_batches(train, plan, Placement(device, channels_last=layout, workers=self.workers))
         mine = range(self.accelerator.process_index, views, self.accelerator.num_processes)
 
         def on_view(view: int) -> None:
