@@ -9,6 +9,7 @@ from vsmooth.data.batching.plan import BatchPlan, Placement
 from vsmooth.data.batching.stream import StreamedBatches
 from vsmooth.data.sources.known_sets import KnownSet, known_set, list_known_sets
 from vsmooth.data.sources.load import known_image_shape, list_sources, load_dataset
+from vsmooth.data.sources.unlabelled import load_images
 from vsmooth.data.storage.dataset import Dataset, Split
 from vsmooth.data.storage.files import FileSet
 from vsmooth.data.storage.images import ImageSet
@@ -35,5 +36,6 @@ __all__ = [
     "list_known_sets",
     "list_sources",
     "load_dataset",
+    "load_images",
     "make_batches",
 ]
