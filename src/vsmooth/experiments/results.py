@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from safetensors import SafetensorError
 from torch import nn
 
 from vsmooth.data import BatchPlan, BatchSource, Dataset, Placement, Split, make_batches
@@ -73,10 +72,10 @@ def write_results(
         digests = save_predictions(predictions, folder)
         digests[WEIGHTS_FILE] = save_weights(folder / WEIGHTS_FILE, trained.model.state_dict())
         write_record(replace(record, digests=digests), folder)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise CheckpointError(
-            f"cannot write the results in {folder}: {error}; its checkpoints are kept. Free space or fix permissions, "
-            "then run the same command again to resume"
+            f"cannot write the results in {folder}: {error.strerror or error}; its checkpoints are kept. Free space or "
+            "fix permissions, then run the same command again to resume"
         ) from error
 
 

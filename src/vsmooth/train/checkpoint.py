@@ -56,13 +56,13 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> None
             partial.write_text(json.dumps({**state, "checksum": _checksum(state)}))
         shutil.rmtree(final, ignore_errors=True)
         os.replace(temporary, final)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         kept = _steps(folder)
         left = f"the checkpoint of step {_step_of(kept[0])} is intact" if kept else "no earlier checkpoint exists"
         raise CheckpointError(
-            f"cannot save a checkpoint in {folder}: {error}; {left}. Free space or fix permissions, then run the "
-            "same command again to resume"
+            f"cannot save a checkpoint in {folder}: {error.strerror or error}; {left}. Free space or fix "
+            "permissions, then run the same command again to resume"
         ) from error
     # Later ones were passed over as damaged when this run resumed; kept, they would push out the sound ones.
     later = [path for path in _steps(folder) if _step_of(path) > checkpoint.step]
