@@ -83,5 +83,5 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_an_error_that_is_no_failed_write_passes(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="^mine$"), replacing(tmp_path / "file"):
+    with pytest.raises(ValueError, match=r"^mine$"), replacing(tmp_path / "file"):
         raise ValueError("mine")

@@ -6,7 +6,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -65,7 +65,5 @@ def _of_safetensors(error: SafetensorError, path: Path) -> WriteError:
 
 
 def _remove(partial: Path) -> None:
-    try:
+    with suppress(OSError):  # its folder is a file, or cannot be written: the error that is on its way says so
         partial.unlink(missing_ok=True)
-    except OSError:  # its folder is a file, or cannot be written: the error that is on its way says so
-        pass

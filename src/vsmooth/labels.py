@@ -11,10 +11,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from vsmooth.bounds import check_most
 from vsmooth.shares import RedrawnShares
 
 _SUM_TOLERANCE = 1e-3
 _SUM_TOLERANCE_HALF = 2e-2
+_MOST_VIRTUAL = 1_000_000
 
 
 def check_probabilities(targets: Tensor, num_classes: int, class_dim: int = 1) -> None:
@@ -209,7 +211,8 @@ class VirtualSmoothing(LabelScheme):
 
     Args:
         alpha: total confidence of the virtual classes, in [0, 1], both ends allowed.
-        num_virtual: V. ``None`` means V = K when encoding; a loss then takes V from the width of the logits.
+        num_virtual: V, at most a million. ``None`` means V = K when encoding; a loss then takes V from the width of
+            the logits.
         distribution: how alpha is shared among the virtual classes. ``None``: uniform, alpha / V each, as in the paper.
             V non-negative numbers that sum to 1: a fixed distribution, the same for all samples.
             ``NoisyUniform(0.005)`` or ``RandomIntegers()``: redrawn for each sample and step, as in the authors' code
@@ -229,6 +232,8 @@ class VirtualSmoothing(LabelScheme):
         virtual = self.num_virtual
         if virtual is not None and (isinstance(virtual, bool) or not isinstance(virtual, int) or virtual < 1):
             raise ValueError(f"num_virtual must be a whole number of at least 1 (or None for V = K), got {virtual!r}")
+        if virtual is not None:
+            check_most("num_virtual", virtual, _MOST_VIRTUAL, "each is a row of weights, a logit of every image")
         if self.distribution is not None and not isinstance(self.distribution, RedrawnShares):
             shares = tuple(float(share) for share in self.distribution)
             object.__setattr__(self, "distribution", shares)

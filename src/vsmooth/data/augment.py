@@ -8,6 +8,10 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from vsmooth.bounds import check_count
+
+_MOST_PADDING, _MOST_OPERATIONS = 4096, 100
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -39,6 +43,7 @@ class Augmentation:
                 object.__setattr__(self, name, tuple(getattr(self, name)))  # a record holds lists
         if self.crop_padding < 0:
             raise ValueError(f"crop_padding must be 0 or more pixels, got {self.crop_padding}")
+        check_count("crop_padding", self.crop_padding, 0, _MOST_PADDING, "images are smaller")
         if self.padding_mode not in ("reflect", "zeros"):
             raise ValueError(f"padding_mode must be 'reflect' or 'zeros', got {self.padding_mode!r}")
         if not 0 <= self.erasing <= 1:
@@ -67,6 +72,9 @@ class Augmentation:
                 "rand_augment must be the number of operations (1 or more) and their magnitude (0..30), such as "
                 f"(2, 9); got {value}"
             )
+        if value is not None:
+            why = "each takes its time for every image"
+            check_count("the number of operations of rand_augment", value[0], 1, _MOST_OPERATIONS, why)
 
     @property
     def moves(self) -> bool:

@@ -47,12 +47,6 @@ _BINNED: dict[str, Any] = {
 }
 
 
-
-
-
-
-
-
 def evaluate_calibration(
     test: Predictions,
     validation: Predictions | None = None,
@@ -101,8 +95,6 @@ def calibrate_run(folder: Path, settings: CalibrationSettings | None = None) -> 
     return found
 
 
-
-
 def _fit(test: Predictions, validation: Predictions | None) -> tuple[TemperatureFit | None, VectorScalingFit | None]:
     if validation is None:
         return None, None
@@ -131,11 +123,5 @@ def _score(probabilities: Tensor, labels: Tensor, settings: CalibrationSettings)
     for bins in sorted({*_USUAL_BINS, settings.bins}):
         found[f"ece_{bins}"] = calibration_error_interval(probabilities, labels, "ece", bins, *chosen)
     return Scores(found, reliability_bins(probabilities, labels, settings.bins, settings.level))
-
-
-
-
-
-
 
 

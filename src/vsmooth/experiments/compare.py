@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 
+from vsmooth.bounds import check_count, check_most
 from vsmooth.data import Dataset
 from vsmooth.experiments.environment import describe_environment
 from vsmooth.experiments.run import run_experiment
@@ -21,6 +22,20 @@ from vsmooth.records.comparison import SUMMARY_FILE, Comparison, load_comparison
 from vsmooth.records.json_files import read_json
 from vsmooth.records.run import Candidate, RunRecord, read_record, write_record
 from vsmooth.train import CheckpointError, Execution, Listener, TrainingDivergedError
+
+MOST_SEEDS = 1000
+_EACH_SEED = "each trains every network anew"
+
+
+def first_seeds(count: int) -> tuple[int, ...]:
+    """The seeds 0, 1, ...; ``ValueError`` for none and for more than a comparison takes."""
+    check_count("seeds", count, 1, MOST_SEEDS, _EACH_SEED)
+    return tuple(range(count))
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """``ValueError`` for more seeds than a comparison takes."""
+    check_most("the number of seeds", len(seeds), MOST_SEEDS, _EACH_SEED)
 
 
 class CompareListener(Listener):
@@ -44,6 +59,7 @@ class ComparePlan:
     def __post_init__(self) -> None:
         if not self.objectives or not self.seeds:
             raise ValueError("a comparison needs at least one label and one seed")
+        check_seeds(self.seeds)
         if len(set(self.objectives)) < len(self.objectives):
             raise ValueError("a label is named twice")
 

@@ -13,11 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vsmooth.bounds import check_most
 from vsmooth.losses.closed_form import wide
 from vsmooth.losses.cross_entropy import Reduction
 
 DivergenceKind = Literal["kl", "decoupled", "standardised"]
 _VARIANCE_FLOOR = 1e-8
+_COLDEST, _HOTTEST, _HEAVIEST = 0.01, 1000, 1_000_000
 
 
 def kl_divergence(
@@ -98,7 +100,7 @@ class Divergence:
     D is :func:`kl_divergence` ("kl", Hinton et al. 2015), :func:`decoupled_divergence` ("decoupled"), or KL between
     logits that were standardised first ("standardised"). tau is the paper's for "kl"; the sources of the other two use
     4 and 2. target_weight and other_weight apply only to "decoupled".
-    Errors: ValueError for an unknown kind, tau <= 0, a negative weight.
+    Errors: ValueError for an unknown kind, tau outside [0.01, 1000], a negative weight or one over a million.
     """
 
     kind: DivergenceKind = "kl"
@@ -110,9 +112,13 @@ class Divergence:
         if self.kind not in get_args(DivergenceKind):
             raise ValueError(f"kind must be one of {', '.join(get_args(DivergenceKind))}, got {self.kind!r}")
         _check_tau(self.tau)
+        if self.tau < _COLDEST:
+            raise ValueError(f"tau must be at least {_COLDEST}, got {self.tau}: all softmaxes are one-hot by then")
+        check_most("tau", self.tau, _HOTTEST, "float32 cannot tell two softmaxes that flat apart")
         for name in ("target_weight", "other_weight"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+            check_most(name, getattr(self, name), _HEAVIEST, "no training survives such gradients")
         if self.kind != "decoupled" and (self.target_weight, self.other_weight) != (1.0, 8.0):
             raise ValueError(f"target_weight and other_weight are only for the decoupled divergence, not {self.kind!r}")
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vsmooth.bounds import check_most
 from vsmooth.metrics.binning import check_level
 from vsmooth.metrics.calibration import (
     weighted_adaptive,
@@ -26,6 +27,7 @@ from vsmooth.metrics.decomposition import weighted_reliability, weighted_resolut
 from vsmooth.metrics.scores import weighted_accuracy, weighted_brier, weighted_nll
 from vsmooth.metrics.weighted import CheckedPredictions, Metric, WeightedPredictions
 
+MOST_RESAMPLES = 1_000_000
 CHUNK = 1_500_000  # weights held at once, 12 MB; a dozen arrays of this size live at the same time
 
 
@@ -122,7 +124,12 @@ def _interval(value: float, drawn: Tensor, level: float, method: str) -> Bootstr
 
 
 def check_resamples(resamples: int, level: float) -> None:
-    """ValueError unless there are resamples enough for the tails of the level."""
+    """ValueError for fewer resamples than the tails of the level need, and for more than a million."""
     least = round(2 / (1 - level))
+    if least > MOST_RESAMPLES:
+        raise ValueError(
+            f"level {level!r} needs {least:,} resamples, and {MOST_RESAMPLES:,} are the most: choose a lower level"
+        )
     if isinstance(resamples, bool) or not isinstance(resamples, int) or resamples < least:
         raise ValueError(f"a {level:.0%} interval needs at least {least} resamples, got {resamples!r}")
+    check_most("resamples", resamples, MOST_RESAMPLES, "the ends of the interval hardly move any more")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vsmooth.bounds import check_most
+
 # bf16 is the coarsest softmax users feed in: its rows miss 1 by up to about K * 2**-9 * mean(p) = 2e-3.
 SUM_TOLERANCE = 5e-3
 # A float32 average of probabilities can pass 1 by a few ulps; anything larger is not a probability.
 RANGE_TOLERANCE = 1e-6
+MOST_BINS = 10_000
 
 
 def check_predictions(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,6 +55,7 @@ def check_bins(bins: int) -> None:
     """ValueError unless `bins` is a whole number of at least 1."""
     if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
         raise ValueError(f"bins must be a whole number of at least 1, got {bins!r}")
+    check_most("bins", bins, MOST_BINS, "so many hold hardly a sample each")
 
 
 def check_probabilities(probabilities: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vsmooth.metrics.binning import check_level
-from vsmooth.metrics.bootstrap import BootstrapInterval
+from vsmooth.metrics.bootstrap import BootstrapInterval, check_resamples
 
 
 def bootstrap_statistic(
@@ -30,11 +30,9 @@ def bootstrap_statistic(
     (0, 1).
     """
     check_level(level)
-    least = round(2 / (1 - level))
-    if num_samples < 1 or resamples < least:
-        raise ValueError(
-            f"a {level:.0%} interval needs samples and at least {least} resamples, got {num_samples} and {resamples}"
-        )
+    check_resamples(resamples, level)
+    if num_samples < 1:
+        raise ValueError("an interval needs samples, got none")
     values = statistic(torch.arange(num_samples)).double()
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.stack([

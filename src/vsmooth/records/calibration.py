@@ -18,6 +18,7 @@ from vsmooth.metrics import (
     VectorScalingFit,
 )
 from vsmooth.metrics.binning import check_level
+from vsmooth.metrics.bootstrap import check_resamples
 from vsmooth.metrics.inputs import check_bins
 from vsmooth.records.json_files import read_json
 
@@ -37,6 +38,7 @@ class CalibrationSettings:
     def __post_init__(self) -> None:
         check_bins(self.bins)
         check_level(self.level)
+        check_resamples(self.resamples, self.level)
 
     @property
     def ece(self) -> str:

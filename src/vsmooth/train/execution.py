@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from vsmooth.bounds import check_count
+
 Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
+_MOST_KEPT, _MOST_WORKERS = 10_000, 256
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,7 @@ class Execution:
 
     Limits: gradient checkpointing and sharding change the order of float operations, so a run may differ from one
     without them in the last bits.
-    Errors: ValueError for an unknown tracker, no checkpoint to keep, a negative number of workers.
+    Errors: ValueError for an unknown tracker, no checkpoint to keep, a negative number of workers, absurd numbers.
     """
 
     track: Tracker | None = None
@@ -31,7 +34,9 @@ class Execution:
     def __post_init__(self) -> None:
         if self.track is not None and self.track not in get_args(Tracker):
             raise ValueError(f"track must be one of {', '.join(get_args(Tracker))}, got {self.track!r}")
-        if self.keep_checkpoints < 1:
-            raise ValueError(f"keep_checkpoints must be at least 1, got {self.keep_checkpoints}")
+        why = "each holds all weights and the optimizer's state"
+        check_count("keep_checkpoints", self.keep_checkpoints, 1, _MOST_KEPT, why)
         if self.workers is not None and self.workers < 0:
             raise ValueError(f"workers must be 0 (none) or more, got {self.workers}")
+        if self.workers is not None:
+            check_count("workers", self.workers, 0, _MOST_WORKERS, "each is a process with its own copy of Python")

@@ -9,6 +9,8 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
+from vsmooth.bounds import check_count, check_most
+
 Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["one-cycle", "cosine", "step", "constant"]
 
@@ -44,13 +46,17 @@ class Optimization:
         for name, allowed in (("optimizer", get_args(Optimizer)), ("schedule", get_args(Schedule))):
             _check(getattr(self, name) in allowed, f"{name} must be one of {', '.join(allowed)}", getattr(self, name))
         _check(0 < self.learning_rate < math.inf, "learning_rate must be positive and finite", self.learning_rate)
+        check_most("learning_rate", self.learning_rate, _FASTEST, "no training survives such steps")
         final = self.final_learning_rate
         _check(0 <= final <= self.learning_rate, f"final_learning_rate must be in [0, {self.learning_rate:g}]", final)
         _check(self.weight_decay >= 0, "weight_decay must not be negative", self.weight_decay)
+        check_most("weight_decay", self.weight_decay, _MOST_DECAY, "more would only throw the weights back and forth")
         _check(0 <= self.momentum < 1, "momentum must be in [0, 1)", self.momentum)
         _check(0 <= self.warmup < 1, "warmup must be a fraction in [0, 1)", self.warmup)
-        _check(self.accumulate >= 1, "accumulate must be at least 1", self.accumulate)
-        _check(self.clip_norm is None or self.clip_norm > 0, "clip_norm must be positive", self.clip_norm)
+        check_count("accumulate", self.accumulate, 1, _MOST_ACCUMULATED, "an optimizer step would hardly ever be taken")
+        if self.clip_norm is not None:
+            _check(self.clip_norm > 0, "clip_norm must be positive", self.clip_norm)
+            check_most("clip_norm", self.clip_norm, _LONGEST, "a bound so high never clips; leave it out for none")
         _check(self.ema_decay is None or 0 < self.ema_decay < 1, "ema_decay must be in (0, 1)", self.ema_decay)
         inside = all(0 < m < 1 for m in self.milestones) and list(self.milestones) == sorted(self.milestones)
         _check(inside, "milestones must be rising fractions in (0, 1)", self.milestones)
@@ -88,6 +94,7 @@ class Optimization:
 
 
 _RISE = 0.2
+_FASTEST, _MOST_DECAY, _MOST_ACCUMULATED, _LONGEST = 1000, 100, 1_000_000, 1_000_000
 
 
 def _check(holds: bool, rule: str, value: object) -> None:

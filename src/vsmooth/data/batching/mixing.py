@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vsmooth.bounds import check_most
 from vsmooth.data.extras import import_extra
+
+_MOST = 1000
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Mixing:
     CutMix: a rectangle of b of the share 1 - l is pasted into a; l from Beta(cutmix, cutmix).
     With both, each batch takes one of the two with probability 1/2, as in timm.
     Limits: 0 and 0 is no mixing (`NO_MIXING`).
-    Errors: ValueError for a negative number.
+    Errors: ValueError for a negative number, and for more than 1,000.
     Source: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization"; Yun et al. 2019, "CutMix".
     """
 
@@ -32,6 +35,7 @@ class Mixing:
         for name in ("mixup", "cutmix"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be 0 (none) or a positive Beta parameter, got {getattr(self, name)}")
+            check_most(name, getattr(self, name), _MOST, "all mixtures are half and half by then")
 
 
 NO_MIXING = Mixing()

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from vsmooth.attacks import PGD, Attack, LambdaSweep, MultiTargetPGD, Objective, Target, ThreatModel, Transfer
 from vsmooth.attacks.autoattack import AutoAttackMember, rand_autoattack, standard_autoattack
+from vsmooth.bounds import check_count
 from vsmooth.evaluate.robust.cascade import Column, On, View
 from vsmooth.records.robust import AA_REAL, LAMBDA_SWEEP, MULTI_TARGET
 
@@ -17,6 +18,7 @@ FAMILIES: tuple[Family, ...] = get_args(Family)
 NEED_VIRTUAL: frozenset[Family] = frozenset({"aa+", "lambda-sweep"})
 _AA, _AA_PLUS = "AA", "AA+"
 _USUAL_TARGETS = 9  # of AutoAttack
+_MOST_TRIES = 1_000_000
 _MOST_CLASSES = 100  # for which every other class is a target
 
 
@@ -41,8 +43,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name in ("steps", "apgd_steps", "queries", "own_steps", "restarts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            check_count(name, getattr(self, name), 1, _MOST_TRIES, "no attack ends that tries longer")
         if self.step_size is not None and not 0 < self.step_size < math.inf:
             raise ValueError(f"step_size must be positive, or None for epsilon / 4, got {self.step_size}")
         if not self.lambdas:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vsmooth.bounds import check_count
 from vsmooth.data import Dataset, Split
 from vsmooth.digests import digest_of
 from vsmooth.evaluate import Features, Predictions, collect, evaluate_similarity
@@ -28,6 +29,7 @@ from vsmooth.experiments.shift import evenly_spaced
 from vsmooth.labels import VirtualSmoothing
 from vsmooth.losses import LabelObjective
 from vsmooth.metrics import check_agreement, choose_classes, human_distributions, linear_cka, virtual_diagnostics
+from vsmooth.metrics.bootstrap import check_resamples
 from vsmooth.records.comparison import Comparison
 from vsmooth.records.gradient_maps import GRADIENTS_FILE
 from vsmooth.records.inspection import FEATURES, InspectionRecord, intact_file, write_inspection
@@ -35,6 +37,8 @@ from vsmooth.records.npz_files import is_npy
 from vsmooth.records.run import RunRecord, intact_predictions
 
 LEAST_CLASSES = 3
+_MOST_IMAGES, _MOST_SHOWN = 10**9, 10_000
+_LEVEL = 0.95  # of the intervals of similarity
 PLANE_IMAGES = 500  # train images of each class on the plane
 
 
@@ -51,6 +55,12 @@ class InspectOptions:
     samples: int = 8
     integrated: bool = False
     resamples: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.images is not None:
+            check_count("images", self.images, 2, _MOST_IMAGES, "no test split has more: leave it out for all")
+        check_count("samples", self.samples, 1, _MOST_SHOWN, "their gradients are kept, and shown one by one")
+        check_resamples(self.resamples, _LEVEL)
 
 
 def inspect_runs(

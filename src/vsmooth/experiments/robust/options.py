@@ -11,11 +11,13 @@ from typing import Any
 import torch
 
 from vsmooth.attacks.threat import ThreatModel
+from vsmooth.bounds import check_batch_size, check_count, check_seed
 from vsmooth.evaluate import Budget
 from vsmooth.evaluate.robust.cascade import On
 from vsmooth.evaluate.robust.columns import FAMILIES, Family
 from vsmooth.evaluate.robust.targets import Precision
 
+_MOST_IMAGES = 10**9
 _REVISION = 3
 """Raised when attacks find other images than before: what the two found is neither resumed nor read back as one."""
 
@@ -46,14 +48,15 @@ class AttackOptions:
     transfer_from: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("images", "batch_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+        if self.images is not None:
+            check_count("images", self.images, 1, _MOST_IMAGES, "no test split has more: `all` takes the whole of it")
+        check_batch_size(self.batch_size)
+        check_seed(self.seed)
         if self.threat.norm == "linf":  # told before images are loaded; an L2 distance depends on their size
             self.threat.check_fits(torch.zeros(1, 1, 1, 1), self.budget.step_size)
         if self.sanity_images < 0:
             raise ValueError(f"sanity_images must be at least 0 (0: no sanity block), got {self.sanity_images}")
+        check_count("sanity_images", self.sanity_images, 0, _MOST_IMAGES, "no test split has more")
         if unknown := [name for name in self.attacks if name not in FAMILIES]:
             raise ValueError(f"unknown attack {unknown[0]!r}: choose from {', '.join(FAMILIES)}")
         if "transfer" in self.attacks and self.transfer_from is None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, get_args
 
+from vsmooth.bounds import MOST_EPOCHS, check_count
 from vsmooth.data import NO_MIXING, Mixing
 from vsmooth.experiments.specs.method import MethodSettings
 from vsmooth.losses import Divergence, Objective
 from vsmooth.methods import Distill, Method, TaughtLogits, Teacher
 from vsmooth.methods.distill import check_gamma
+
+_MOST_LOGITS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,13 @@ class Distillation(MethodSettings):
         check_gamma(self.gamma)
         if self.logits not in get_args(TaughtLogits):
             raise ValueError(f"the logits that are taught must be 'real' or 'all', got {self.logits!r}")
-        if self.views is not None and self.views < 1:
-            raise ValueError(f"a cache of the teacher's logits needs at least 1 view of each image, got {self.views}")
+        if self.views is not None:
+            why = "an epoch shows one view, and no training has more epochs"
+            check_count("the number of views that a teacher's cache holds", self.views, 1, MOST_EPOCHS, why)
         if self.top_k is not None and self.views is None:
             raise ValueError(f"top_k={self.top_k} says what a cache keeps: give the number of its views too")
-        if self.top_k is not None and self.top_k < 1:
-            raise ValueError(f"top_k must be at least 1 (None keeps all logits), got {self.top_k}")
+        if self.top_k is not None:
+            check_count("top_k", self.top_k, 1, _MOST_LOGITS, "leave it out to keep all logits")
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any
 
+from vsmooth.bounds import MOST_EPOCHS, check_batch_size, check_count, check_seed
 from vsmooth.data import Augmentation, Mixing
 from vsmooth.experiments.specs.distillation import Distillation
 from vsmooth.experiments.specs.method import differing
@@ -21,6 +22,8 @@ from vsmooth.train.optim import Optimization
 
 SCHEMA = 2
 Training = StandardTraining | Distillation  # a method's settings are one name here
+
+_MOST_IMAGES, _LARGEST_IMAGE = 10**9, 4096
 
 
 @dataclass(frozen=True)
@@ -54,15 +57,17 @@ class RunSpec:
     sync_batchnorm: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_count("epochs", self.epochs, 1, MOST_EPOCHS, "no training ends that takes longer")
+        check_batch_size(self.batch_size)
         if not 0 < self.validation_fraction < 1:
             raise ValueError(f"validation_fraction must be inside (0, 1), got {self.validation_fraction}")
-        if self.seed < 0:
-            raise ValueError(f"seed must not be negative, got {self.seed}")
-        if self.image_size is not None and self.image_size < 1:
-            raise ValueError(f"image_size must be at least 1 pixel, got {self.image_size}")
+        check_seed(self.seed)
+        check_seed(self.split_seed, "split_seed")
+        if self.train_limit is not None:
+            check_count("train_limit", self.train_limit, 1, _MOST_IMAGES, "no data set has more images: leave it out")
+        if self.image_size is not None:
+            why = f"one image of {_LARGEST_IMAGE:,} pixels a side is 200 MB of floats"
+            check_count("image_size", self.image_size, 1, _LARGEST_IMAGE, why)
         if not 0 <= self.drop_path < 1:
             raise ValueError(f"drop_path must be a probability in [0, 1), got {self.drop_path}")
         self.method.check_fits(self.mixing)

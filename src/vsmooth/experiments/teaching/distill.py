@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vsmooth.data import Dataset
-from vsmooth.experiments.compare import CompareListener, Runs
+from vsmooth.experiments.compare import CompareListener, Runs, check_seeds
 from vsmooth.experiments.specs.distillation import Distillation
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.experiments.teaching.lesson import TeacherSource, check_width
@@ -32,6 +32,7 @@ class DistillPlan:
     def __post_init__(self) -> None:
         if not self.teachers or not self.seeds:
             raise ValueError("distillation needs at least one teacher and one seed")
+        check_seeds(self.seeds)
         if self.base.method.teacher:
             raise ValueError("the student of a plan has no teacher of its own: leave base.method at standard training")
 
