@@ -1,16 +1,19 @@
 """Virtual smoothing labels: V virtual classes in training, an ordinary K-way classifier everywhere else."""
 
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
-from vsmooth.head import add_virtual_classes, all_logits, remove_virtual_classes
-from vsmooth.labels import LabelScheme, LabelSmoothing, OneHot, VirtualSmoothing
-from vsmooth.losses import (
-    SmoothedCrossEntropy,
-    VirtualSmoothingLoss,
-    smoothed_cross_entropy,
-    virtual_smoothing_loss,
-)
-from vsmooth.shares import NoisyUniform, RandomIntegers, RedrawnShares
+if TYPE_CHECKING:
+    from vsmooth.head import add_virtual_classes, all_logits, remove_virtual_classes
+    from vsmooth.labels import LabelScheme, LabelSmoothing, OneHot, VirtualSmoothing
+    from vsmooth.losses import (
+        SmoothedCrossEntropy,
+        VirtualSmoothingLoss,
+        smoothed_cross_entropy,
+        virtual_smoothing_loss,
+    )
+    from vsmooth.shares import NoisyUniform, RandomIntegers, RedrawnShares
 
 __version__ = version("vsmooth")
 
@@ -30,3 +33,18 @@ __all__ = [
     "smoothed_cross_entropy",
     "virtual_smoothing_loss",
 ]
+
+_HOMES = ("vsmooth.labels", "vsmooth.losses", "vsmooth.head", "vsmooth.shares")
+
+
+def __getattr__(name: str) -> Any:
+    """Names are imported when they are asked for: torch takes seconds, and the command line must take Ctrl-C before."""
+    if name in __all__:
+        for home in map(import_module, _HOMES):
+            if hasattr(home, name):
+                return getattr(home, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -139,7 +139,7 @@ def test_help_and_its_example(capsys: pytest.CaptureFixture[str]) -> None:
         (["--teacher", "nowhere"], "the teacher nowhere does not exist"),
         (["--teacher", "x", "--tau", "0"], "the temperature tau must be positive and finite, got 0.0"),
         (["--teacher", "x", "--gamma", "1.1"], "must be in [0, 1], got 1.1"),
-        (["--teacher", "x", "--seeds", "0"], "--seeds must be at least 1"),
+        (["--teacher", "x", "--seeds", "0"], "seeds must be at least 1"),
         (["--teacher", "x", "--label", "vs:auto"], "vsmooth distill takes one alpha"),
         (["--teacher", "x", "--cache-top-k", "3"], "give the number of its views too"),
         (["--teacher", "x", "--cache-teacher", "2", "--mixup", "0.8"], "no saved logits are for: leave them out"),

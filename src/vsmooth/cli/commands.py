@@ -18,8 +18,9 @@ from vsmooth.cli.lesson import lesson_of, student_of
 from vsmooth.cli.options import Command, Compare, Distill, Evaluate, Report, Train
 from vsmooth.cli.parsing import parse, spec_of
 from vsmooth.cli.recipe_table import print_recipe, print_recipes
+from vsmooth.cli.terminal import printable, say_error
 from vsmooth.data import Dataset, known_set, load_dataset
-from vsmooth.experiments.compare import ComparePlan, compare
+from vsmooth.experiments.compare import ComparePlan, compare, first_seeds
 from vsmooth.experiments.run import evaluate_run, read_spec, run_experiment
 from vsmooth.experiments.run_paths import gather_runs
 from vsmooth.experiments.teaching.distill import DistillPlan, distill
@@ -37,12 +38,18 @@ _INSTALL = '; it comes with pip install "vsmooth[lab]"'
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0, 2 for a mistake that the message explains, 128 + n after signal n."""
+    with printable():
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     typed = shlex.join(["vsmooth", *(sys.argv[1:] if arguments is None else arguments)])
     console = Console(quiet=_rank("RANK") > 0)  # of several processes only one speaks
     command: Command | None = None
     terminated: list[int] = []
     try:
         with terminable() as terminated:
+            _check_ranks()
             command = parse(arguments, quiet=console.quiet)
             _run(command, console, typed)
     except Interrupted as stop:
@@ -56,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _EXPECTED as error:
         missing = isinstance(error, ModuleNotFoundError) and "pip install" not in str(error)
         if _rank("LOCAL_RANK") == 0:  # one of each machine: a mistake may be one machine's alone
-            print(f"vsmooth: {error}{_INSTALL if missing else ''}", file=sys.stderr)
+            say_error(f"{error}{_INSTALL if missing else ''}")
         return 2
     finally:
         disconnect()
@@ -64,8 +71,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _rank(variable: str) -> int:
-    """What ``torchrun`` and ``accelerate launch`` tell each process; 0 for a process of its own."""
-    return int(os.environ.get(variable, "0"))
+    """What ``torchrun`` and ``accelerate launch`` tell each process; 0 for a process of its own, and for no number."""
+    text = os.environ.get(variable, "0")
+    return int(text) if text.isdecimal() else 0
+
+
+def _check_ranks() -> None:
+    for variable in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_PORT"):
+        if not os.environ.get(variable, "0").isdecimal():
+            raise ValueError(
+                f"the environment has {variable}={os.environ[variable]!r}, where torchrun and accelerate launch set a "
+                "whole number: start with one of them, or unset it"
+            )
 
 
 def _run(command: Command, console: Console, typed: str) -> None:
@@ -105,10 +122,9 @@ def _train(command: Train, console: Console) -> None:
 
 
 def _compare(command: Compare, console: Console, typed: str) -> None:
-    if command.seeds < 1:
-        raise ValueError(f"--seeds must be at least 1, got {command.seeds}")
+    seeds = first_seeds(command.seeds)
     objectives = tuple(parse_candidates(text) for text in command.labels)
-    plan = ComparePlan(spec_of(command.setting), objectives, tuple(range(command.seeds)))
+    plan = ComparePlan(spec_of(command.setting), objectives, seeds)
     dataset = _load_for(command, console)
     if command.dry_run:
         dry_compare(plan, dataset, command.execution, console)
@@ -121,11 +137,10 @@ def _compare(command: Compare, console: Console, typed: str) -> None:
 
 
 def _distill(command: Distill, console: Console, typed: str) -> None:
-    if command.seeds < 1:
-        raise ValueError(f"--seeds must be at least 1, got {command.seeds}")
+    seeds = first_seeds(command.seeds)
     base, how = student_of(command), lesson_of(command)
     dataset = _load_for(command, console)
-    plan = DistillPlan(base, open_teachers(command.teacher, dataset), tuple(range(command.seeds)), how)
+    plan = DistillPlan(base, open_teachers(command.teacher, dataset), seeds, how)
     if command.dry_run:
         dry_distill(plan, dataset, command.execution, console)
         return
@@ -148,17 +163,18 @@ def _report(directory: Path, console: Console) -> None:
     from vsmooth.report import print_table, write_page
 
     comparison = load_comparison(directory)
-    print_table(comparison, console)
     page = directory / "report.html"
     write_page(comparison, page)
+    print_table(comparison, console)
     say(console, f"Page with pictures: {page}")
 
 
 def _calibrate(command: Calibrate, console: Console) -> None:
-    from vsmooth.cli.verbs.calibrate import calibrate_logits, calibrate_runs, gather
+    from vsmooth.cli.verbs.calibrate import calibrate_logits, calibrate_runs, calibration_settings, gather
 
     if not command.shift and (command.corruptions or command.shift_images is not None):
         raise ValueError("--corruptions and --shift-images are of --shift: add it, or leave them out")
+    calibration_settings(command)  # mistakes in it are told before images are loaded
     comparison = gather(command)
     if comparison is None:
         calibrate_logits(command, console)
@@ -168,12 +184,12 @@ def _calibrate(command: Calibrate, console: Console) -> None:
 
 
 def _inspect(command: Inspect, console: Console) -> None:
-    from vsmooth.cli.verbs.inspect import inspect
+    from vsmooth.cli.verbs.inspect import inspect, inspect_options
 
     if not command.runs:
         raise ValueError("name a run folder or the --out of a comparison: vsmooth inspect RUN")
-    comparison = gather_runs(command.runs)
-    inspect(command, comparison, _load_of(command, comparison, console), console)
+    comparison, options = gather_runs(command.runs), inspect_options(command)
+    inspect(command, options, comparison, _load_of(command, comparison, console), console)
 
 
 def _attack(command: Attack, console: Console) -> None:

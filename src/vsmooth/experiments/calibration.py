@@ -123,5 +123,3 @@ def _score(probabilities: Tensor, labels: Tensor, settings: CalibrationSettings)
     for bins in sorted({*_USUAL_BINS, settings.bins}):
         found[f"ece_{bins}"] = calibration_error_interval(probabilities, labels, "ece", bins, *chosen)
     return Scores(found, reliability_bins(probabilities, labels, settings.bins, settings.level))
-
-

@@ -47,7 +47,7 @@ def calibrate_logits(command: Calibrate, console: Console) -> None:
     validation = None if command.validation is None else Predictions.load(command.validation)
     if validation is not None and len(command.runs) > 1:
         raise ValueError("--validation belongs to one file of logits; calibrate one at a time")
-    settings = _settings(command)
+    settings = calibration_settings(command)
     labels = []
     for index, (name, path) in enumerate(zip(_names(command.runs), command.runs, strict=True)):
         record = evaluate_calibration(Predictions.load(path), validation, settings=settings)
@@ -61,7 +61,7 @@ def calibrate_runs(command: Calibrate, comparison: Comparison, dataset: Dataset 
     """Calibration of finished runs; `dataset` holds the images, where they are needed."""
     if command.validation is not None:
         raise ValueError("--validation is for saved logits; a run has its own validation predictions")
-    settings = _settings(command)
+    settings = calibration_settings(command)
     with progress_bar(console, "calibration") as advance:
         for done, run in enumerate(comparison.runs):
             advance(done, len(comparison.runs))
@@ -99,7 +99,8 @@ def _names(files: Sequence[Path]) -> list[str]:
     return stems if len(set(stems)) == len(stems) else [str(path) for path in files]
 
 
-def _settings(command: Calibrate) -> CalibrationSettings:
+def calibration_settings(command: Calibrate) -> CalibrationSettings:
+    """What is asked of every record; ``ValueError`` for values that cannot be."""
     return CalibrationSettings(command.bins, command.resamples, command.level)
 
 

@@ -30,9 +30,9 @@ from vsmooth.report.render.table import Table
 _WIDE = 4  # networks side by side in one figure
 
 
-def inspect(command: Inspect, comparison: Comparison, dataset: Dataset, console: Console) -> None:
-    """Write the records of the runs, print what they say, and draw it."""
-    options = InspectOptions(
+def inspect_options(command: Inspect) -> InspectOptions:
+    """What is asked of every run; ``ValueError`` for values that cannot be."""
+    return InspectOptions(
         classes=command.classes,
         human=None if command.human is None else read_human(command.human),
         images=command.images,
@@ -40,6 +40,12 @@ def inspect(command: Inspect, comparison: Comparison, dataset: Dataset, console:
         integrated=command.integrated,
         resamples=command.resamples,
     )
+
+
+def inspect(
+    command: Inspect, options: InspectOptions, comparison: Comparison, dataset: Dataset, console: Console
+) -> None:
+    """Write the records of the runs, print what they say, and draw it."""
     with progress_bar(console, "inspecting") as advance:
         inspect_runs(comparison, dataset, options, advance)
     runs = inspected_runs(comparison)
