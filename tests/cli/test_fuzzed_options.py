@@ -1,0 +1,166 @@
+"""Every numeric option of every verb at absurd values: a message that says what to do, never a traceback or a hang."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import resource
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+import pytest
+
+from vsmooth.cli import main
+from vsmooth.cli.options import Command, Train
+
+VALUES = ("0", "-1", "1e308", "-1e308", "nan", "inf", str(10**9), str(10**18), "abc", "")
+SECONDS, BYTES = 20, 2 * 2**30
+
+# Numbers inside words, which the types do not tell; "#" is where the value goes.
+WORDS = {
+    "train": [("label", "ls:#"), ("label", "vs:#"), ("label", "vs:0.3:#")],
+    "compare": [("labels", "vs:0.1:#")],
+    "distill": [("label", "vs:#"), ("label", "vs:0.1:#")],
+    "attack": [("epsilon", "#"), ("epsilon", "#/255"), ("epsilon", "8/#"), ("images", "#")],
+}
+# Reasonable, or a question to the data, which are asked next (test_data_and_numbers).
+ACCEPTED = {
+    "0": {
+        "seed", "weight_decay", "final_learning_rate", "warmup", "momentum", "crop_padding", "erasing", "mixup", "cutmix",
+        "drop_path", "workers", "gamma", "label", "epsilon", "shift_images",
+    },
+    "-1": {"shift_images"},
+    str(10**9): {"seed", "train_limit", "shift_images", "images", "sanity_images"},
+    str(10**18): {"shift_images"},
+}
+
+
+class Accepted(Exception):
+    """The words are understood: the images would be read now."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One numeric option: its verb, its field, and the words before and after the value."""
+
+    verb: str
+    field: str
+    words: tuple[str, ...]
+
+    def typed(self, value: str) -> list[str]:
+        name, *others = (word.replace("#", value) for word in self.words)
+        return [f"{name}={others[0]}", *others[1:]]
+
+
+def numbers_of(hint: Any) -> int:
+    """How many numbers a field takes: 0 for none, 2 for a pair."""
+    if hint in (int, float):
+        return 1
+    parts = [part for part in get_args(hint) if part not in (type(None), ...)]
+    counts = [numbers_of(part) for part in parts]
+    return sum(counts) if "tuple" in str(hint).split("[")[0] else max(counts, default=0)
+
+
+def options_of(verb: str, kind: type, seen: set[tuple[str, str]]) -> Iterator[Option]:
+    """Each option once, under the first verb that has it: the others share its value and its check."""
+    hints = get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        hint = hints[field.name]
+        if dataclasses.is_dataclass(hint):
+            yield from options_of(verb, hint, seen)  # type: ignore[arg-type]
+            continue
+        owner = next(base.__name__ for base in reversed(kind.__mro__) if field.name in getattr(base, "__annotations__", {}))
+        count = numbers_of(hint)
+        if count and (owner, field.name) not in seen:
+            seen.add((owner, field.name))
+            yield Option(verb, field.name, ("--" + field.name.replace("_", "-"), *["#"] * count))
+
+
+def all_options() -> list[Option]:
+    seen: set[tuple[str, str]] = set()
+    verbs = {kind.__name__.lower(): kind for kind in get_args(Command)}
+    found = [option for verb, kind in verbs.items() for option in options_of(verb, kind, seen)]
+    return found + [Option(verb, name, (f"--{name}", text)) for verb, pairs in WORDS.items() for name, text in pairs]
+
+
+@pytest.fixture(scope="module")
+def logits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("logits") / "logits.npz"
+    generator = np.random.default_rng(0)
+    np.savez(path, logits=generator.normal(size=(30, 3)), labels=generator.integers(0, 3, 30))
+    return path
+
+
+@contextmanager
+def limited() -> Iterator[None]:
+    """A hang and memory without bounds become errors."""
+
+    def hang(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"hangs: no answer in {SECONDS} s")
+
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    handler = signal.signal(signal.SIGALRM, hang)
+    signal.alarm(SECONDS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + BYTES, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, handler)
+
+
+def answer(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """"accepted", or what was printed; AssertionError for anything but a message that fits."""
+    try:
+        with limited():
+            status = main(words)
+    except Accepted:
+        return "accepted"
+    except SystemExit as stopped:  # a word that is no number
+        found = capsys.readouterr().err
+        assert stopped.code == 2
+        assert "error" in found.lower()
+        return found
+    found = capsys.readouterr().err
+    if status == 0:
+        return "accepted"
+    assert status == 2
+    assert re.fullmatch(r"vsmooth: [^\n]+\n", found), found
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux does it")
+def test_every_numeric_option(
+    trained: Path, logits: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object, **__: object) -> None:
+        raise Accepted
+
+    monkeypatch.setattr("vsmooth.cli.commands.load_dataset", read)
+    needed = {
+        "calibrate": [str(logits)], "inspect": [str(trained)], "attack": [str(trained)],
+        "distill": ["--teacher", str(trained)],
+    }
+    tried, wrong = 0, []
+    for option in all_options():
+        for value in VALUES:
+            words = [option.verb, *needed.get(option.verb, []), *option.typed(value)]
+            tried += 1
+            try:
+                found = answer(words, capsys)
+            except BaseException as error:  # noqa: BLE001
+                wrong.append(f"{' '.join(words)}: {type(error).__name__}: {error}")
+                continue
+            expected = option.field in ACCEPTED.get(value, ())
+            if (found == "accepted") != expected:
+                wrong.append(f"{' '.join(words)}: {found}")
+    assert wrong == [], "\n".join([f"{len(wrong)} of {tried}", *wrong])
+    assert tried > 400
