@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import time
@@ -89,6 +90,8 @@ def parse_epsilon(text: str) -> float:
     parts = text.split("/")
     try:
         numbers = [float(part) for part in parts]
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError
         return numbers[0] if len(numbers) == 1 else numbers[0] / _only(numbers[1:])
     except (ValueError, ZeroDivisionError):
         raise ValueError(f"--epsilon takes a number or a fraction such as 8/255, got {text!r}") from None
