@@ -8,7 +8,7 @@ import resource
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, get_args, get_type_hints
@@ -34,8 +34,8 @@ BILLION, QUINTILLION = str(10**9), str(10**18)
 ACCEPTED = {
     "0": {
         "seed", "weight_decay", "final_learning_rate", "warmup", "momentum", "crop_padding", "erasing", "mixup",
-        "cutmix", "drop_path", "workers", "gamma", "target_weight", "shift_images", "label ls:#", "label vs:#",
-        "epsilon #", "epsilon #/255",
+        "cutmix", "drop_path", "workers", "gamma", "target_weight", "other_weight", "shift_images",
+        "label ls:#", "label vs:#", "epsilon #", "epsilon #/255",
     },
     "-1": {"shift_images"},
     "1e308": {"epsilon 8/#"},
@@ -62,8 +62,11 @@ class Option:
 
     def is_named(self, message: str, value: str) -> bool:
         """Whether a message tells which option, or which value, it is about."""
-        names = self.field.split()[0], self.field.split()[0].replace("_", "-")
-        return any(word in message for word in (*names, repr(value), str(value) or "''"))
+        name = self.field.split()[0]
+        told = {name, name.replace("_", "-"), value or "''"}
+        with suppress(ValueError):
+            told.add(str(float(value)))
+        return any(word in message for word in told)
 
 
 def numbers_of(hint: Any) -> int:

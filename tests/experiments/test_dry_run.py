@@ -134,7 +134,7 @@ def test_a_dry_run_leaves_the_run_as_it_was(toy_dataset: Dataset, tmp_path: Path
 
 def test_divergence_within_the_first_steps_is_reported(toy_dataset: Dataset) -> None:
     wild = replace(SPEC, optimization=Optimization(learning_rate=1000, weight_decay=100, schedule="constant"))
-    with pytest.raises(TrainingDivergedError, match="learning rate 1e\\+35"):
+    with pytest.raises(TrainingDivergedError, match="learning rate 1000"):
         dry_run(wild, toy_dataset)
 
 
