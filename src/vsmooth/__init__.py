@@ -1,7 +1,6 @@
 """Virtual smoothing labels: V virtual classes in training, an ordinary K-way classifier everywhere else."""
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     )
     from vsmooth.shares import NoisyUniform, RandomIntegers, RedrawnShares
 
-__version__ = version("vsmooth")
+__version__: str
 
 __all__ = [
     "LabelScheme",
@@ -39,6 +38,10 @@ _HOMES = ("vsmooth.labels", "vsmooth.losses", "vsmooth.head", "vsmooth.shares")
 
 def __getattr__(name: str) -> Any:
     """Names are imported when they are asked for: torch takes seconds, and the command line must take Ctrl-C before."""
+    if name == "__version__":
+        from importlib.metadata import version  # a tenth of a second
+
+        return version("vsmooth")
     if name in __all__:
         for home in map(import_module, _HOMES):
             if hasattr(home, name):
@@ -47,4 +50,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*globals(), *__all__, "__version__"])
