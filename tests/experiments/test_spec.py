@@ -159,7 +159,7 @@ def test_another_label_keeps_the_rest() -> None:
         ({"validation_fraction": 0.0}, r"validation_fraction must be inside \(0, 1\), got 0.0"),
         ({"validation_fraction": 1.0}, r"validation_fraction must be inside \(0, 1\), got 1.0"),
         ({"seed": -1}, "seed must not be negative, got -1"),
-        ({"image_size": 0}, "image_size must be at least 1 pixel, got 0"),
+        ({"image_size": 0}, "image_size must be at least 1, got 0"),
         ({"drop_path": 1.0}, r"drop_path must be a probability in \[0, 1\), got 1.0"),
         ({"drop_path": -0.1}, r"drop_path must be a probability in \[0, 1\), got -0.1"),
     ],

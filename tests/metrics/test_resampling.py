@@ -57,8 +57,8 @@ def test_the_seed_decides_and_nan_resamples_do_not_count() -> None:
 @pytest.mark.parametrize(
     ("samples", "settings", "message"),
     [
-        (0, {}, "needs samples and at least 40 resamples, got 0 and 1000"),
-        (5, {"resamples": 10}, "at least 40 resamples, got 5 and 10"),
+        (0, {}, "an interval needs samples, got none"),
+        (5, {"resamples": 10}, "at least 40 resamples, got 10"),
         (5, {"level": 1.0}, "1"),
     ],
 )

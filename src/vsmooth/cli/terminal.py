@@ -33,7 +33,7 @@ def printable() -> Iterator[None]:
         _drop_unusable(name)
     before = sys.stdout
     if before is not None:  # it is where the program was started without one
-        sys.stdout = _Lasting(before)  # type: ignore[assignment]
+        sys.stdout = _Lasting(before)
     try:
         yield
     finally:

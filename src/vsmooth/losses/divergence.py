@@ -19,7 +19,7 @@ from vsmooth.losses.cross_entropy import Reduction
 
 DivergenceKind = Literal["kl", "decoupled", "standardised"]
 _VARIANCE_FLOOR = 1e-8
-_COLDEST, _HOTTEST, _HEAVIEST = 0.01, 1000, 1_000_000
+_COLDEST, _HOTTEST, _HEAVIEST = 0.01, 1_000_000, 1_000_000
 
 
 def kl_divergence(
@@ -100,7 +100,7 @@ class Divergence:
     D is :func:`kl_divergence` ("kl", Hinton et al. 2015), :func:`decoupled_divergence` ("decoupled"), or KL between
     logits that were standardised first ("standardised"). tau is the paper's for "kl"; the sources of the other two use
     4 and 2. target_weight and other_weight apply only to "decoupled".
-    Errors: ValueError for an unknown kind, tau outside [0.01, 1000], a negative weight or one over a million.
+    Errors: ValueError for an unknown kind, tau outside [0.01, 1e6], a negative weight or one over a million.
     """
 
     kind: DivergenceKind = "kl"
