@@ -190,5 +190,5 @@ def test_files_of_human_labels(tmp_path: Path) -> None:
     np.savez(tmp_path / "two.npz", a=np.zeros(2))
     np.save(tmp_path / "words.npy", np.array(["a", "b"]))
     for name in ("two.npz", "words.npy"):
-        with pytest.raises(ValueError, match="must be an npy file of one array of numbers"):
+        with pytest.raises(ValueError, match="is not a readable npy file of human labels: (numpy.save writes them|it holds <U1)"):
             read_human(tmp_path / name)

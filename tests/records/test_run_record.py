@@ -131,7 +131,7 @@ def test_truncated_predictions_are_named(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-200])
     with pytest.raises(ValueError, match=r"predictions-test.npz is damaged .*; `vsmooth evaluate .*` writes it anew"):
         comparison.predictions(whole)
-    with pytest.raises(ValueError, match=r"predictions-test.npz is damaged \(.*\); `vsmooth evaluate .*` rewrites it"):
+    with pytest.raises(ValueError, match=r"predictions-test.npz is not a readable npz .*; `vsmooth evaluate .*` writes it anew"):
         comparison.predictions(described(whole, file))
 
 
@@ -188,7 +188,7 @@ def test_comparison_without_runs() -> None:
 def test_predictions(tmp_path: Path) -> None:
     comparison = make_comparison(tmp_path)
     run = comparison.runs[0]
-    with pytest.raises(ValueError, match=r"no predictions at .*`vsmooth evaluate .*` writes them"):
+    with pytest.raises(ValueError, match=r"no predictions file at .*; `vsmooth evaluate .*` writes it anew"):
         comparison.predictions(run)
     path = tmp_path / run.folder / "predictions-test.npz"
     path.parent.mkdir(parents=True)
@@ -199,7 +199,7 @@ def test_predictions(tmp_path: Path) -> None:
     assert logits.shape == (3, 3)
     assert labels.tolist() == [0, 1, 2]
     path.write_bytes(b"not a zip")
-    with pytest.raises(ValueError, match=r"is damaged .*rewrites it"):
+    with pytest.raises(ValueError, match=r"is not a readable npz .*writes it anew"):
         comparison.predictions(described(run, path))
 
 

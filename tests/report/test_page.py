@@ -71,6 +71,6 @@ def test_one_label_without_history_or_one_hot(make_comparison: Callable[..., Com
 
 def test_missing_predictions_are_named(comparison: Comparison, tmp_path: Path) -> None:
     (comparison.directory / comparison.runs[0].folder / "predictions-test.npz").unlink()
-    with pytest.raises(ValueError, match="no predictions at"):
+    with pytest.raises(ValueError, match="no predictions file at"):
         write_page(comparison, tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()

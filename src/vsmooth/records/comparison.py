@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import zipfile
-import zlib
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vsmooth.records.json_files import read_json, write_json
+from vsmooth.records.predictions import Predictions
 from vsmooth.records.run import (
     RECORD_FILE,
     SUMMARY_TIMES,
@@ -128,14 +127,10 @@ class Comparison:
         """Test logits (N, K) and labels (N,) of a run."""
         path = intact_predictions(self.directory / run.folder, run)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return arrays["logits"], arrays["labels"]
-        except FileNotFoundError:
-            remedy = f"`vsmooth evaluate {path.parent}` writes them"
-            raise ValueError(f"no predictions at {path}; {remedy}") from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            remedy = f"`vsmooth evaluate {path.parent}` rewrites it"
-            raise ValueError(f"{path} is damaged ({error}); {remedy}") from None
+            found = Predictions.load(path)
+        except ValueError as error:
+            raise ValueError(f"{error}; `vsmooth evaluate {path.parent}` writes it anew") from None
+        return found.logits.numpy(), found.labels.numpy()
 
 
 def write_summary(comparison: Comparison, directory: str | Path) -> Path:

@@ -30,6 +30,15 @@ class GradientMaps:
     labels: Tensor
     maps: Mapping[str, Tensor]
 
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or not self.images.is_floating_point():
+            raise ValueError(f"images must be floating point (N, C, H, W), got {tuple(self.images.shape)}")
+        if self.labels.shape != self.images.shape[:1] or self.labels.dtype != torch.int64:
+            raise ValueError(f"labels must be int64 ({len(self.images)},), got {tuple(self.labels.shape)}")
+        for name, found in self.maps.items():
+            if found.shape != self.images.shape or not found.is_floating_point():
+                raise ValueError(f"the map {name!r} must be like the images, got {tuple(found.shape)}")
+
     def save(self, folder: Path) -> Path:
         """Write `gradients.npz`."""
         arrays: dict[str, Any] = {"images": self.images.numpy(), "labels": self.labels.numpy()}
@@ -45,11 +54,15 @@ class GradientMaps:
         path = folder / GRADIENTS_FILE
         if not path.is_file():
             return None
-        arrays = {name: torch.from_numpy(array) for name, array in read_arrays(path, "input gradients").items()}
+        arrays = read_arrays(path, "input gradients")
         maps = {name.removeprefix("map "): array for name, array in arrays.items() if name.startswith("map ")}
         if not maps or not {"images", "labels"} <= arrays.keys():
             raise ValueError(f"{path} holds no input gradients, only {sorted(arrays)}; delete it and run again")
-        return cls(arrays["images"], arrays["labels"], maps)
+        try:
+            tensors = {name: torch.from_numpy(array) for name, array in maps.items()}
+            return cls(torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"]), tensors)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}: {error}; delete it and run again") from None
 
 
 @dataclass(frozen=True)

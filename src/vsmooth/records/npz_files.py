@@ -79,9 +79,9 @@ def _read(file: IO[bytes], size: int) -> np.ndarray:
 def _check_header(file: IO[bytes], size: int) -> None:
     """ValueError unless the header tells numbers that fill the `size` bytes: numpy would reserve whatever it tells."""
     shape, dtype = _header(file)
-    if dtype.kind not in "biuf":
+    if dtype.kind not in "biuf" or dtype.itemsize > 8:
         what = "Python objects" if dtype.hasobject else f"{dtype}"
-        raise ValueError(f"it holds {what}, not numbers")
+        raise ValueError(f"it holds {what}, not numbers of at most 64 bits")
     held = size - file.tell()
     if math.prod(shape) * dtype.itemsize != held or min(shape, default=0) < 0:
         raise ValueError(f"its header tells of {dtype} of shape {_brief(shape)}, but {held:,} bytes follow")

@@ -33,7 +33,7 @@ from vsmooth.metrics.bootstrap import check_resamples
 from vsmooth.records.comparison import Comparison
 from vsmooth.records.gradient_maps import GRADIENTS_FILE
 from vsmooth.records.inspection import FEATURES, InspectionRecord, intact_file, write_inspection
-from vsmooth.records.npz_files import is_npy
+from vsmooth.records.npz_files import read_array
 from vsmooth.records.run import RunRecord, intact_predictions
 
 LEAST_CLASSES = 3
@@ -114,15 +114,7 @@ def find_classes(comparison: Comparison, dataset: Dataset, wanted: Sequence[str]
 
 def read_human(path: Path) -> Tensor:
     """Counts or probabilities (N, K) that people gave, from an `npy` file; ValueError for anything else."""
-    try:
-        found = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise ValueError(f"there is no file of human labels at {path}") from None
-    except (OSError, ValueError, EOFError) as error:
-        reason = str(error) if is_npy(path) else "numpy.save writes them"
-        raise ValueError(f"{path} is not a readable npy file: {reason}") from None
-    if not isinstance(found, np.ndarray) or found.dtype.kind not in "iuf":
-        raise ValueError(f"{path} must be an npy file of one array of numbers, images by classes")
+    found = read_array(path, "human labels")
     return torch.from_numpy(found.astype(np.float64))
 
 
