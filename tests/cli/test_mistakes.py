@@ -132,13 +132,13 @@ def test_evaluate_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[s
     [
         (
             "record.json",
-            '{"format": 1, "label',
+            '{"schema": 2, "label',
             r"record\.json cannot be read \(.*\); delete it and run again",
         ),
-        ("record.json", '{"format": 1}', r"record\.json is not a run record: .* missing"),
+        ("record.json", '{"schema": 2}', r"record\.json is not a run record: .* missing"),
         ("record.json", '{"format": 9}', r"record\.json has format 9, this vsmooth reads 1; upgrade vsmooth"),
         ("spec.json", "", r"spec\.json cannot be read"),
-        ("spec.json", '{"format": 1, "spec": {}}', "spec is of another vsmooth version"),
+        ("spec.json", '{"schema": 2, "spec": {}}', "spec is of another vsmooth version"),
         ("model.safetensors", "x", r"model\.safetensors is damaged or was replaced: .*; put back a copy"),
     ],
 )
@@ -253,10 +253,10 @@ def test_a_cut_down_set_is_told(
 def test_report_without_a_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = rf"no summary.json in {tmp_path}; `vsmooth compare --out {tmp_path}` creates it"
     assert_one_line(capsys, ["report", str(tmp_path)], message)
-    (tmp_path / "summary.json").write_text('{"format": 1, "rows": [{"folder": "gone"}], "command": "", ')
+    (tmp_path / "summary.json").write_text('{"schema": 2, "rows": [{"folder": "gone"}], "command": "", ')
     assert_one_line(capsys, ["report", str(tmp_path)], r"summary\.json cannot be read")
     (tmp_path / "summary.json").write_text(
-        '{"format": 1, "rows": [{"folder": "gone"}], "command": "", "environment": {}, "classes": []}'
+        '{"schema": 2, "rows": [{"folder": "gone"}], "command": "", "environment": {}, "classes": []}'
     )
     assert_one_line(capsys, ["report", str(tmp_path)], r"no file at .*gone.record\.json")
 

@@ -27,7 +27,6 @@ from vsmooth.metrics.bootstrap import BINNED_METRICS
 from vsmooth.metrics.decomposition import weighted_covariance, weighted_variance
 from vsmooth.metrics.weighted import unit_weights
 from vsmooth.records.calibration import (
-    CALIBRATION_FILE,
     NORMALISED,
     TEMPERATURE,
     TRAINED,
@@ -35,8 +34,8 @@ from vsmooth.records.calibration import (
     CalibrationRecord,
     CalibrationSettings,
     Scores,
+    write_calibration,
 )
-from vsmooth.records.json_files import write_json
 from vsmooth.records.run import intact_predictions
 
 _USUAL_BINS = (10, 15)
@@ -91,7 +90,7 @@ def calibrate_run(folder: Path, settings: CalibrationSettings | None = None) -> 
         normalise=record.variant.objective.kind == LabelSmoothing.name,
         settings=settings,
     )
-    write_json(folder / CALIBRATION_FILE, found.to_json())
+    write_calibration(found, folder)
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -15,8 +14,7 @@ from vsmooth.evaluate.predict import model_device
 from vsmooth.experiments.results import evaluation_batches
 from vsmooth.experiments.run import dataset_fits, read_spec
 from vsmooth.experiments.run_paths import open_run
-from vsmooth.records.json_files import write_json
-from vsmooth.records.shift import SHIFT_FILE, ShiftRecord, read_shift
+from vsmooth.records.shift import ShiftRecord, read_shift, write_shift
 
 _SEED = 0  # one for all runs, which therefore see the same corrupted images
 
@@ -52,7 +50,7 @@ def evaluate_shift(
         if on_row is not None:
             on_row(len(rows), 1 + len(names) * len(SEVERITIES))
     found = ShiftRecord(count, tuple(rows))
-    write_json(folder / SHIFT_FILE, asdict(found))
+    write_shift(found, folder)
     return found
 
 

@@ -22,6 +22,16 @@ class ReliabilityBins:
     low: Tensor  # (B,) float64 ends of the accuracy's Wilson interval
     high: Tensor
 
+    def __post_init__(self) -> None:
+        bins = len(self.counts)
+        if self.counts.dtype != torch.int64 or not bins or int(self.counts.min()) < 0:
+            raise ValueError(f"counts must be int64 (B,) of at least 0, got {self.counts.dtype} ({bins},)")
+        for name in ("edges", "accuracy", "confidence", "low", "high"):
+            values, length = getattr(self, name), bins + (name == "edges")
+            if values.shape != (length,) or values.dtype != torch.float64 or bool(((values < 0) | (values > 1)).any()):
+                found = f"{values.dtype} {tuple(values.shape)}"
+                raise ValueError(f"{name} must be float64 ({length},) in [0, 1], got {found}")
+
 
 def reliability_bins(probabilities: Tensor, labels: Tensor, bins: int = 15, level: float = 0.95) -> ReliabilityBins:
     """Samples, accuracy with its interval and mean confidence in each equal-width bin of the top probability.

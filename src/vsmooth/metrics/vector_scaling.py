@@ -33,6 +33,10 @@ class VectorScalingFit:
     iterations: int
     converged: bool
 
+    def __post_init__(self) -> None:
+        if self.scale.shape != self.bias.shape:
+            raise ValueError(f"{len(self.scale)} factors need as many offsets, got {len(self.bias)}")
+
     def apply(self, logits: Tensor) -> Tensor:
         """`scale * logits + bias`, (N, K) float64."""
         return logits.double() * self.scale.to(logits.device) + self.bias.to(logits.device)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
 
 from vsmooth.metrics import (
     BootstrapInterval,
@@ -20,7 +16,8 @@ from vsmooth.metrics import (
 from vsmooth.metrics.binning import check_level
 from vsmooth.metrics.bootstrap import check_resamples
 from vsmooth.metrics.inputs import check_bins
-from vsmooth.records.json_files import read_json
+from vsmooth.records.bounds import Count, NumClasses, Positive
+from vsmooth.records.json_files import RecordFile
 
 CALIBRATION_FILE = "calibration.json"
 TRAINED, TEMPERATURE, VECTOR, NORMALISED = "trained", "temperature", "vector", "normalised"
@@ -32,7 +29,7 @@ class CalibrationSettings:
     """Number of bins of every binned metric; bootstrap resamples and the level of their intervals."""
 
     bins: int = 15
-    resamples: int = 1000
+    resamples: Positive = 1000
     level: float = 0.95
 
     def __post_init__(self) -> None:
@@ -62,17 +59,26 @@ class CalibrationRecord:
     """Test scores as "trained", and after "temperature" and "vector" scaling and "normalised" label smoothing.
 
     The fits were made on the validation split; None, and no scores, where there was none or it has no optimum.
-    validation_samples, fewest_of_a_class: the size of that split (None: there was none, or the record is older).
+    validation_samples, fewest_of_a_class: the size of that split (None: there was none).
     """
 
     settings: CalibrationSettings
-    samples: int
-    num_classes: int
+    samples: Positive
+    num_classes: NumClasses
     scores: Mapping[str, Scores]
     temperature: TemperatureFit | None = None
     vector: VectorScalingFit | None = None
-    validation_samples: int | None = None
-    fewest_of_a_class: int | None = None
+    validation_samples: Count | None = None
+    fewest_of_a_class: Count | None = None
+
+    def __post_init__(self) -> None:
+        if TRAINED not in self.scores or not self.scores.keys() <= {TRAINED, TEMPERATURE, VECTOR, NORMALISED}:
+            raise ValueError(f"scores must be of {TRAINED!r} and of what was scaled, got {', '.join(self.scores)[:100]}")
+        for name, scores in self.scores.items():
+            if len(scores.diagram.counts) != self.settings.bins:
+                raise ValueError(f"the diagram {name!r} has {len(scores.diagram.counts)} bins, not {self.settings.bins}")
+        if self.vector is not None and len(self.vector.scale) != self.num_classes:
+            raise ValueError(f"vector has {len(self.vector.scale)} factors for {self.num_classes} classes")
 
     @property
     def has_few_samples(self) -> bool:
@@ -91,65 +97,15 @@ class CalibrationRecord:
         found = self.scores[of].metrics.get(name) if of in self.scores else None
         return math.nan if found is None else found.value
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "settings": asdict(self.settings),
-            "samples": self.samples,
-            "num_classes": self.num_classes,
-            "scores": {name: _scores_to_json(scores) for name, scores in self.scores.items()},
-            "temperature": None if self.temperature is None else asdict(self.temperature),
-            "vector": None if self.vector is None else _plain(self.vector),
-            "validation_samples": self.validation_samples,
-            "fewest_of_a_class": self.fewest_of_a_class,
-        }
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> CalibrationRecord:
-        """Undo `to_json`; KeyError, TypeError or ValueError for something else."""
-        vector = value["vector"]
-        return cls(
-            CalibrationSettings(**value["settings"]),
-            int(value["samples"]),
-            int(value["num_classes"]),
-            {name: _scores_from_json(scores) for name, scores in value["scores"].items()},
-            None if value["temperature"] is None else TemperatureFit(**value["temperature"]),
-            None if vector is None else VectorScalingFit(
-                **{**vector, "scale": _tensor(vector["scale"]), "bias": _tensor(vector["bias"])}
-            ),
-            value.get("validation_samples"),
-            value.get("fewest_of_a_class"),
-        )
+_FILE = RecordFile(CALIBRATION_FILE, CalibrationRecord, "`vsmooth calibrate` writes it anew")
+
+
+def write_calibration(record: CalibrationRecord, folder: Path) -> Path:
+    """Writes `folder/calibration.json`."""
+    return _FILE.write(record, folder)
 
 
 def read_calibration(folder: Path) -> CalibrationRecord | None:
     """What `calibrate_run` wrote in `folder`; None if it did not; ValueError for a file that is something else."""
-    path = folder / CALIBRATION_FILE
-    if not path.is_file():
-        return None
-    try:
-        return CalibrationRecord.from_json(read_json(path))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not a calibration record ({error}); `vsmooth calibrate` writes it anew") from None
-
-
-def _scores_to_json(scores: Scores) -> dict[str, Any]:
-    intervals = {name: asdict(interval) for name, interval in scores.metrics.items()}
-    return {"metrics": intervals, "diagram": _plain(scores.diagram)}
-
-
-def _scores_from_json(value: Mapping[str, Any]) -> Scores:
-    intervals = {
-        name: BootstrapInterval(*(math.nan if end is None else float(end) for end in interval.values()))
-        for name, interval in value["metrics"].items()
-    }
-    diagram = {name: _tensor(items) for name, items in value["diagram"].items()}
-    return Scores(intervals, ReliabilityBins(**{**diagram, "counts": diagram["counts"].long()}))
-
-
-def _plain(found: ReliabilityBins | VectorScalingFit) -> dict[str, Any]:
-    values = {item.name: getattr(found, item.name) for item in fields(found)}
-    return {name: value.tolist() if isinstance(value, Tensor) else value for name, value in values.items()}
-
-
-def _tensor(values: list[float | None]) -> Tensor:
-    return torch.tensor([math.nan if value is None else float(value) for value in values], dtype=torch.float64)
+    return _FILE.find(folder)

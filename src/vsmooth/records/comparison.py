@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vsmooth.records.json_files import read_json, write_json
+from vsmooth.records.json_files import RecordFile
 from vsmooth.records.predictions import Predictions
 from vsmooth.records.run import (
     RECORD_FILE,
@@ -133,30 +134,41 @@ class Comparison:
         return found.logits.numpy(), found.labels.numpy()
 
 
+@dataclass(frozen=True)
+class Summary:
+    """What `summary.json` holds: a row for each run, an aggregate for each variant."""
+
+    rows: tuple[Mapping[str, Any], ...]
+    aggregate: tuple[Mapping[str, Any], ...]
+    command: str
+    environment: Mapping[str, str]
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for place, row in enumerate(self.rows):
+            if not isinstance(row.get("folder"), str):
+                raise ValueError(f"rows[{place}].folder: expected the name of a run's folder")
+
+
+_FILE = RecordFile(SUMMARY_FILE, Summary, "the command that wrote it writes it anew")
+
+
 def write_summary(comparison: Comparison, directory: str | Path) -> Path:
     """Writes `directory/summary.json`: one row per run, one aggregate per variant."""
-    return write_json(Path(directory) / SUMMARY_FILE, {
-        "rows": [_row(run) for run in comparison.runs],
-        "aggregate": [_aggregate(comparison, group) for group in comparison.groups],
-        "command": comparison.command,
-        "environment": comparison.environment,
-        "classes": list(comparison.classes),
-    })
+    rows = tuple(_row(run) for run in comparison.runs)
+    aggregate = tuple(_aggregate(comparison, group) for group in comparison.groups)
+    summary = Summary(rows, aggregate, comparison.command, comparison.environment, comparison.classes)
+    return _FILE.write(summary, directory)
 
 
 def load_comparison(directory: str | Path) -> Comparison:
     """The comparison that `vsmooth compare --out directory` left; ValueError names what is missing."""
     directory = Path(directory)
-    path = directory / SUMMARY_FILE
-    if not path.is_file():
+    if not (directory / SUMMARY_FILE).is_file():
         raise ValueError(_no_summary(directory))
-    summary = read_json(path)
-    try:
-        folders = [row["folder"] for row in summary["rows"]]
-        texts = str(summary["command"]), dict(summary["environment"]), tuple(summary["classes"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not a comparison's summary: {error} is missing") from None
-    return Comparison(tuple(read_run(directory, folder) for folder in folders), *texts, directory)
+    found = _FILE.read(directory)
+    runs = tuple(read_run(directory, row["folder"]) for row in found.rows)
+    return Comparison(runs, found.command, dict(found.environment), found.classes, directory)
 
 
 def _no_summary(directory: Path) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vsmooth.atomic import replacing
 from vsmooth.metrics import BootstrapInterval
+from vsmooth.records.bounds import Count
 from vsmooth.records.npz_files import read_arrays
 
 GRADIENTS_FILE = "gradients.npz"
@@ -71,4 +72,4 @@ class Overlap:
 
     rank: BootstrapInterval
     cosine: float
-    images: int
+    images: Count

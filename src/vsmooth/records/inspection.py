@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from vsmooth.digests import check_digest
-from vsmooth.metrics import BootstrapInterval, TemplateDistances, VirtualDiagnostics
+from vsmooth.metrics import BootstrapInterval, VirtualDiagnostics
+from vsmooth.records.bounds import Count
 from vsmooth.records.gradient_maps import Overlap
-from vsmooth.records.json_files import read_json, write_json
+from vsmooth.records.json_files import RecordFile
 
 INSPECTION_FILE = "inspection.json"
 FEATURES = {"test": "features-test.npz", "train": "features-train.npz"}
@@ -32,8 +31,8 @@ class SimilarityMetrics:
     values: dict[str, BootstrapInterval]
     differences: dict[str, BootstrapInterval]
     template_variation: float
-    samples: int
-    images_with_human_errors: int | None  # None without human labels
+    samples: Count
+    images_with_human_errors: Count | None  # None without human labels
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,8 @@ class InspectionRecord:
     digests: SHA-256 of the files of features and gradients, by name.
     """
 
-    samples: int
-    classes: tuple[int, ...] = ()
+    samples: Count
+    classes: tuple[Count, ...] = ()
     virtual: VirtualDiagnostics | None = None
     similarity: SimilarityMetrics | None = None
     baseline: str | None = None
@@ -55,37 +54,17 @@ class InspectionRecord:
     overlap: Mapping[str, Overlap] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+    def __post_init__(self) -> None:
+        if len(self.classes) not in (0, 3) or len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes must be three different ones or none, got {len(self.classes)}")
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> InspectionRecord:
-        """Undo `to_json`; KeyError, TypeError or ValueError for something else."""
-        virtual, similarity = value["virtual"], value["similarity"]
-        return cls(
-            samples=int(value["samples"]),
-            classes=tuple(int(index) for index in value["classes"]),
-            virtual=None if virtual is None else VirtualDiagnostics(
-                **{**virtual, "distances": TemplateDistances(**virtual["distances"])}
-            ),
-            similarity=None if similarity is None else SimilarityMetrics(**{
-                **similarity,
-                "values": _intervals(similarity["values"]),
-                "differences": _intervals(similarity["differences"]),
-            }),
-            baseline=value["baseline"],
-            cka={str(name): float(number) for name, number in value["cka"].items()},
-            overlap={
-                name: Overlap(_interval(found["rank"]), _number(found["cosine"]), int(found["images"]))
-                for name, found in value["overlap"].items()
-            },
-            digests={str(name): str(digest) for name, digest in value.get("digests", {}).items()},
-        )
+
+_FILE = RecordFile(INSPECTION_FILE, InspectionRecord, "`vsmooth inspect` writes it anew")
 
 
 def write_inspection(record: InspectionRecord, folder: Path) -> Path:
     """Writes `folder/inspection.json`."""
-    return write_json(folder / INSPECTION_FILE, record.to_json())
+    return _FILE.write(record, folder)
 
 
 def intact_file(folder: Path, record: InspectionRecord, name: str) -> Path:
@@ -95,23 +74,4 @@ def intact_file(folder: Path, record: InspectionRecord, name: str) -> Path:
 
 def read_inspection(folder: Path) -> InspectionRecord | None:
     """What `write_inspection` wrote in `folder`; None if it did not; ValueError for a file that is something else."""
-    path = folder / INSPECTION_FILE
-    if not path.is_file():
-        return None
-    value = read_json(path)
-    try:
-        return InspectionRecord.from_json(value)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} is not an inspection ({error}); `vsmooth inspect` writes it anew") from None
-
-
-def _intervals(values: Mapping[str, Any]) -> dict[str, BootstrapInterval]:
-    return {name: _interval(found) for name, found in values.items()}
-
-
-def _interval(found: Mapping[str, Any]) -> BootstrapInterval:
-    return BootstrapInterval(*(_number(found[end]) for end in ("value", "low", "high")))
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+    return _FILE.find(folder)

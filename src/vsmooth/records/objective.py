@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vsmooth.labels import OneHot
+from vsmooth.records.bounds import NumVirtual
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class ObjectiveRecord:
     kind: str
     name: str
     parameter: float | None = None
-    num_virtual: int = 0
+    num_virtual: NumVirtual = 0
 
     @property
     def is_one_hot(self) -> bool:

@@ -7,7 +7,7 @@ A run keeps one folder for each threat model and set of options: ``RUN/attack/li
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from torch import Tensor
 from vsmooth.atomic import replacing
 from vsmooth.attacks.threat import ThreatModel
 from vsmooth.digests import check_digest
-from vsmooth.records.json_files import read_json, write_json
+from vsmooth.records.bounds import Count, NotNegative, NumClasses, NumVirtual, Positive
+from vsmooth.records.json_files import RecordFile
 from vsmooth.records.sanity import SanityReport, findings
 from vsmooth.records.standing import Standing
 
@@ -37,7 +38,7 @@ class AttackRecord:
 
     name: str
     settings: Mapping[str, Any]
-    standing: int
+    standing: Count
     precision: str = "fp32"
 
 
@@ -52,20 +53,9 @@ class ColumnRecord:
     name: str
     view: str
     on: str
-    attacked: int
+    attacked: Count
     standing: Standing
     attacks: tuple[AttackRecord, ...]
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> ColumnRecord:
-        attacks = tuple(
-            AttackRecord(
-                str(found["name"]), dict(found["settings"]), int(found["standing"]), str(found["precision"])
-            )
-            for found in value["attacks"]
-        )
-        standing = Standing.from_json(value["standing"])
-        return cls(str(value["name"]), str(value["view"]), str(value["on"]), int(value["attacked"]), standing, attacks)
 
 
 @dataclass(frozen=True)
@@ -81,17 +71,17 @@ class RobustRecord:
     """
 
     threat: ThreatModel
-    images: int
-    split_images: int
-    num_classes: int
-    num_virtual: int
+    images: Positive
+    split_images: Positive
+    num_classes: NumClasses
+    num_virtual: NumVirtual
     clean: Standing
     columns: tuple[ColumnRecord, ...]
     headline: Standing
     weights: str
-    seed: int
+    seed: Count
     precision: str
-    seconds: float
+    seconds: NotNegative
     sanity: SanityReport | None = None
     autoattack_version: str = ""
     autoattack_flags: tuple[str, ...] = ()
@@ -110,26 +100,8 @@ class RobustRecord:
         """By its name; None if the evaluation had no such column."""
         return next((column for column in self.columns if column.name == name), None)
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> RobustRecord:
-        """Undo `to_json`; KeyError, TypeError or ValueError for something else."""
-        sanity = value["sanity"]
-        whole = ("images", "split_images", "num_classes", "num_virtual", "seed", "judgements")
-        parts: dict[str, Any] = {
-            "threat": ThreatModel(**value["threat"]),
-            "clean": Standing.from_json(value["clean"]),
-            "columns": tuple(ColumnRecord.from_json(column) for column in value["columns"]),
-            "headline": Standing.from_json(value["headline"]),
-            "sanity": None if sanity is None else SanityReport.from_json(sanity),
-            "environment": dict(value["environment"]),
-            "digests": {str(name): str(digest) for name, digest in value.get("digests", {}).items()},
-        }
-        parts |= {name: int(value[name]) for name in whole}
-        parts |= {name: tuple(map(str, value[name])) for name in ("autoattack_flags", "notes")}
-        return cls(**{**value, **parts})
+_FILE = RecordFile(ROBUST_FILE, RobustRecord)
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +156,7 @@ def headline_names(num_virtual: int) -> tuple[str, ...]:
 
 def write_robust(record: RobustRecord, folder: Path) -> Path:
     """Writes `folder/robust.json`."""
-    return write_json(folder / ROBUST_FILE, record.to_json())
+    return _FILE.write(record, folder)
 
 
 def intact_images(file: Path, record: RobustRecord) -> Path:
@@ -195,11 +167,7 @@ def intact_images(file: Path, record: RobustRecord) -> Path:
 
 def read_record_file(path: Path) -> RobustRecord:
     """The record at `path`; ValueError for a file that is missing, damaged or something else."""
-    value = read_json(path)
-    try:
-        return RobustRecord.from_json(value)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} is not a record of attacks ({error}); delete it and run again") from None
+    return _FILE.read_file(path)
 
 
 def robust_records(run_folder: Path) -> dict[Path, RobustRecord]:

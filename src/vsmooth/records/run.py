@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 
 from vsmooth.digests import check_digest
-from vsmooth.records.json_files import read_json, write_json
-from vsmooth.records.serialisation import from_plain, to_plain
+from vsmooth.records.bounds import Count, NotNegative, NumClasses, Share
+from vsmooth.records.json_files import RecordFile
 from vsmooth.records.teacher import TeacherRecord
 from vsmooth.records.variant import Variant
 
@@ -28,11 +28,11 @@ class EpochRecord:
     by name, means over the epoch.
     """
 
-    epoch: int
+    epoch: Count
     loss: float
-    learning_rate: float
-    seconds: float
-    images_per_second: float
+    learning_rate: NotNegative
+    seconds: NotNegative
+    images_per_second: NotNegative
     validation: dict[str, float]
     parts: dict[str, float]
 
@@ -43,8 +43,8 @@ class Candidate:
 
     name: str
     parameter: float
-    nll: float
-    accuracy: float
+    nll: NotNegative
+    accuracy: Share
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,15 @@ class RunRecord:
     """
 
     variant: Variant
-    seed: int
+    seed: Count
     data: str
     model: str
-    epochs: int
-    parameters: int
-    num_classes: int
+    epochs: Count
+    parameters: Count
+    num_classes: NumClasses
     metrics: dict[str, float]
-    train_seconds: float
-    images_per_second: float
+    train_seconds: NotNegative
+    images_per_second: NotNegative
     history: tuple[EpochRecord, ...]
     folder: str
     selected_from: tuple[Candidate, ...] | None = None
@@ -88,20 +88,21 @@ class RunRecord:
         return math.nan if found is None else float(found)
 
 
+_FILE = RecordFile(RECORD_FILE, RunRecord)
+
+
 def write_record(record: RunRecord, folder: str | Path) -> Path:
     """Writes `folder/record.json`."""
-    return write_json(Path(folder) / RECORD_FILE, to_plain(record))
+    return _FILE.write(record, folder)
 
 
 def read_record(folder: str | Path) -> RunRecord:
-    """Reads `folder/record.json`; ValueError names the file, also where the record's folder is not a plain name."""
-    path = Path(folder) / RECORD_FILE
-    value = read_json(path)
+    """Reads `folder/record.json`; ValueError names the file and the field, also a folder that is not a plain name."""
+    record = _FILE.read(folder)
     try:
-        record = from_plain(RunRecord, value)
         check_name(record.folder)
     except ValueError as error:
-        raise ValueError(f"{path} is not a run record: {error}") from None
+        raise ValueError(f"{Path(folder) / RECORD_FILE} is damaged: folder: {error}") from None
     return record
 
 

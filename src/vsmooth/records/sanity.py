@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from vsmooth.records.bounds import Count, NotNegative, Share
 from vsmooth.records.standing import Standing
 
 NOTABLE = 0.01  # of the images: so many may be accidents of a sound attack
@@ -19,7 +18,7 @@ ALL_STEPS_GAIN = 0.05  # the same of the most steps over the fewest
 class SweepPoint:
     """What stands of the sanity images under one attack; `at`: its steps, or its epsilon in [0, 1] pixel units."""
 
-    at: float
+    at: NotNegative
     standing: Standing
 
 
@@ -31,10 +30,15 @@ class LossGrid:
     `along_random[b]` times epsilon along a random sign (direction).
     """
 
-    index: int
+    index: Count
     along_gradient: tuple[float, ...]
     along_random: tuple[float, ...]
     loss: tuple[tuple[float, ...], ...]
+
+    def __post_init__(self) -> None:
+        widths = [len(self.along_random)] * len(self.along_gradient)
+        if not widths or not self.along_random or [len(row) for row in self.loss] != widths:
+            raise ValueError(f"loss must be {len(widths)} rows of {len(self.along_random)}, as many as there are steps")
 
 
 @dataclass(frozen=True)
@@ -48,29 +52,14 @@ class SanityReport:
     Source: Athalye, Carlini and Wagner (2018), Sec. 3.1; Carlini et al., On Evaluating Adversarial Robustness (2019).
     """
 
-    images: int
+    images: Count
     steps: tuple[SweepPoint, ...]
     epsilons: tuple[SweepPoint, ...]
     white_box: Standing
     square: Standing
-    square_broke: int
-    zero_gradient_share: float
+    square_broke: Count
+    zero_gradient_share: Share
     surface: LossGrid | None = None
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> SanityReport:
-        """Undo `asdict`; KeyError, TypeError or ValueError for something else."""
-        surface = value["surface"]
-        return cls(
-            images=int(value["images"]),
-            steps=_points(value["steps"]),
-            epsilons=_points(value["epsilons"]),
-            white_box=Standing.from_json(value["white_box"]),
-            square=Standing.from_json(value["square"]),
-            square_broke=int(value["square_broke"]),
-            zero_gradient_share=float(value["zero_gradient_share"]),
-            surface=None if surface is None else _grid(surface),
-        )
 
 
 def findings(report: SanityReport) -> tuple[str, ...]:
@@ -161,16 +150,3 @@ def _flat(report: SanityReport) -> str:
 
 def _percent(standing: Standing) -> str:
     return f"{100 * standing.accuracy:.1f} %"
-
-
-def _points(values: list[Mapping[str, Any]]) -> tuple[SweepPoint, ...]:
-    return tuple(SweepPoint(float(value["at"]), Standing.from_json(value["standing"])) for value in values)
-
-
-def _grid(value: Mapping[str, Any]) -> LossGrid:
-    loss = tuple(_floats(row) for row in value["loss"])
-    return LossGrid(int(value["index"]), _floats(value["along_gradient"]), _floats(value["along_random"]), loss)
-
-
-def _floats(values: list[Any]) -> tuple[float, ...]:
-    return tuple(float("nan") if value is None else float(value) for value in values)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vsmooth.data.corruptions import SEVERITIES
-from vsmooth.records.json_files import read_json
+from vsmooth.records.bounds import Count, NotNegative, Share
+from vsmooth.records.json_files import RecordFile
 
 SHIFT_FILE = "shift.json"
 CLEAN = "none"
@@ -22,20 +21,25 @@ class CorruptedMetrics:
     """
 
     corruption: str
-    severity: int
-    accuracy: float
-    ece: float
-    nll: float
-    mean_confidence: float
-    samples: int
+    severity: Count
+    accuracy: Share
+    ece: Share
+    nll: NotNegative
+    mean_confidence: Share
+    samples: Count
 
 
 @dataclass(frozen=True)
 class ShiftRecord:
     """The unchanged images first, then each corruption at severities 1 to 5, on evenly spaced `images` of test."""
 
-    images: int
+    images: Count
     rows: tuple[CorruptedMetrics, ...]
+
+    def __post_init__(self) -> None:
+        expected = [(name, severity) for name in self.corruptions for severity in SEVERITIES]
+        if not expected or [(row.corruption, row.severity) for row in self.rows] != [(CLEAN, 0), *expected]:
+            raise ValueError("the rows are not the unchanged images, then corruptions at five severities")
 
     @property
     def corruptions(self) -> tuple[str, ...]:
@@ -48,23 +52,15 @@ class ShiftRecord:
         steps = len(SEVERITIES)
         return [[clean, *corrupted[first : first + steps]] for first in range(0, len(corrupted), steps)]
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> ShiftRecord:
-        """The record of a JSON object; KeyError, TypeError or ValueError for something else."""
-        found = cls(int(value["images"]), tuple(CorruptedMetrics(**row) for row in value["rows"]))
-        expected = [(name, severity) for name in found.corruptions for severity in SEVERITIES]
-        if not expected or [(row.corruption, row.severity) for row in found.rows[1:]] != expected:
-            raise ValueError("its rows are not corruptions at five severities")
-        return found
+
+_FILE = RecordFile(SHIFT_FILE, ShiftRecord)
+
+
+def write_shift(record: ShiftRecord, folder: Path) -> Path:
+    """Writes `folder/shift.json`."""
+    return _FILE.write(record, folder)
 
 
 def read_shift(folder: Path) -> ShiftRecord | None:
     """What `evaluate_shift` wrote in `folder`; None if it did not; ValueError for a file that is something else."""
-    path = folder / SHIFT_FILE
-    if not path.is_file():
-        return None
-    value = read_json(path)
-    try:
-        return ShiftRecord.from_json(value)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} is not a record of shift ({error}); delete it and run again") from None
+    return _FILE.find(folder)

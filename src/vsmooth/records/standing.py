@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -35,13 +33,3 @@ class Standing:
             raise ValueError(f"a share needs 0 <= count <= images and an image, got {count} of {images}")
         low, high = wilson_interval(torch.tensor(count), torch.tensor(images), LEVEL)
         return cls(count, images, float(low), float(high))
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Standing:
-        """Undo `asdict`; KeyError, TypeError or ValueError for something else, another interval included."""
-        found = cls.of(int(value["count"]), int(value["images"]))
-        low, high = float(value["low"]), float(value["high"])
-        if not (abs(low - found.low) < _ROUNDING and abs(high - found.high) < _ROUNDING):
-            interval = f"{found.low:.4g} to {found.high:.4g}, not {low:.4g} to {high:.4g}"
-            raise ValueError(f"the interval of {found.count} of {found.images} is {interval}")
-        return found

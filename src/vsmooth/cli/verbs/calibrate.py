@@ -166,5 +166,5 @@ def _store_temperatures(
 def _write(labels: Sequence[CalibratedLabel], tables: dict[str, Table], output: Output) -> None:
     if output.folder is not None:
         output.tables("calibration", tables)
-        records = {label.name: [record.to_json() for record in label.records] for label in labels}
+        records = {label.name: label.records for label in labels}
         output.written.append(write_json(output.folder / "calibration.json", {"labels": records}).name)
