@@ -135,8 +135,8 @@ def test_evaluate_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[s
             '{"schema": 2, "label',
             r"record\.json cannot be read \(.*\); delete it and run again",
         ),
-        ("record.json", '{"schema": 2}', r"record\.json is not a run record: .* missing"),
-        ("record.json", '{"format": 9}', r"record\.json has format 9, this vsmooth reads 1; upgrade vsmooth"),
+        ("record.json", '{"schema": 2}', r"record\.json is damaged: label: missing"),
+        ("record.json", '{"schema": 9}', r"record\.json has schema 9, this vsmooth reads 2; upgrade vsmooth"),
         ("spec.json", "", r"spec\.json cannot be read"),
         ("spec.json", '{"schema": 2, "spec": {}}', "spec is of another vsmooth version"),
         ("model.safetensors", "x", r"model\.safetensors is damaged or was replaced: .*; put back a copy"),
@@ -256,7 +256,7 @@ def test_report_without_a_summary(tmp_path: Path, capsys: pytest.CaptureFixture[
     (tmp_path / "summary.json").write_text('{"schema": 2, "rows": [{"folder": "gone"}], "command": "", ')
     assert_one_line(capsys, ["report", str(tmp_path)], r"summary\.json cannot be read")
     (tmp_path / "summary.json").write_text(
-        '{"schema": 2, "rows": [{"folder": "gone"}], "command": "", "environment": {}, "classes": []}'
+        '{"schema": 2, "rows": [{"folder": "gone"}], "aggregate": [], "command": "", "environment": {}, "classes": []}'
     )
     assert_one_line(capsys, ["report", str(tmp_path)], r"no file at .*gone.record\.json")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from vsmooth.evaluate import (
 from vsmooth.evaluate.robust.cascade import View
 from vsmooth.evaluate.robust.targets import Precision
 from vsmooth.records.sanity import LossGrid, SweepPoint
+from vsmooth.records.serialisation import from_plain, to_plain
 
 THREAT = ThreatModel(epsilon=0.08)
 TEMPLATES = torch.eye(4).repeat_interleave(4, dim=1)  # each class is the sum of one quarter of the pixels
@@ -198,7 +199,7 @@ def test_sentences_of_reports_made_up() -> None:
     ):
         (sentence,) = findings(replace(fine, **change))  # type: ignore[arg-type]
         assert re.search(words, sentence)
-    assert SanityReport.from_json(asdict(fine)) == fine
+    assert from_plain(SanityReport, to_plain(fine)) == fine
 
 
 def _with_square(broke: int, images: int) -> SanityReport:

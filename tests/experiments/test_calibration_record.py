@@ -131,15 +131,13 @@ def test_a_record_survives_the_disk(run_of: dict[str, Path]) -> None:
     assert found.fewest_of_a_class == int(validation.bincount().min())
 
 
-def test_a_small_validation_split_is_known_and_older_records_are_read(run_of: dict[str, Path]) -> None:
+def test_a_small_validation_split_is_known(run_of: dict[str, Path]) -> None:
     record = calibrate_run(run_of["ls"], FEW)
     assert record.has_few_samples  # 48 images
     assert not replace(record, validation_samples=100, fewest_of_a_class=10).has_few_samples
     assert replace(record, validation_samples=99, fewest_of_a_class=33).has_few_samples
     assert replace(record, validation_samples=1000, fewest_of_a_class=9).has_few_samples
     young = ("validation_samples", "fewest_of_a_class")
-    older = {name: value for name, value in record.to_json().items() if name not in young}
-    assert not CalibrationRecord.from_json(older).has_few_samples
 
 
 def test_without_validation_nothing_is_fitted(run_of: dict[str, Path]) -> None:
@@ -192,5 +190,5 @@ def test_predictions_with_nan(run_of: dict[str, Path], accept: Callable[[Path], 
 
 def test_a_foreign_record(run_of: dict[str, Path]) -> None:
     (run_of["vs"] / "calibration.json").write_text(json.dumps({"schema": 2, "settings": {"bins": 15}}))
-    with pytest.raises(ValueError, match=r"is not a calibration record .*`vsmooth calibrate` writes it anew"):
+    with pytest.raises(ValueError, match=r"calibration\.json is damaged: .*`vsmooth calibrate` writes it anew"):
         read_calibration(run_of["vs"])

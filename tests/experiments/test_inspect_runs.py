@@ -175,7 +175,7 @@ def test_a_foreign_record(
     inspect_runs(gather_runs([run_of["one"]]), toy_dataset, FEW)
     path = run_of["one"] / "inspection.json"
     path.write_text(json.dumps(change(json.loads(path.read_text()))))
-    with pytest.raises(ValueError, match=r"is not an inspection .*`vsmooth inspect` writes it anew"):
+    with pytest.raises(ValueError, match=r"inspection\.json is damaged: .*`vsmooth inspect` writes it anew"):
         read_inspection(run_of["one"])
 
 
@@ -190,5 +190,5 @@ def test_files_of_human_labels(tmp_path: Path) -> None:
     np.savez(tmp_path / "two.npz", a=np.zeros(2))
     np.save(tmp_path / "words.npy", np.array(["a", "b"]))
     for name in ("two.npz", "words.npy"):
-        with pytest.raises(ValueError, match=r"not a readable npy file of human labels: (numpy.save writes|it holds <U1)"):
+        with pytest.raises(ValueError, match=r"not a readable npy file .*: (numpy.save|it holds <U1)"):
             read_human(tmp_path / name)

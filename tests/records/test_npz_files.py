@@ -10,12 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-<<<<<<< HEAD:tests/evaluate/test_npz_files.py
-from vsmooth.evaluate.npz_files import read_array, read_arrays
-=======
 
 from vsmooth.records.npz_files import read_array, read_arrays
->>>>>>> 6f18260 (One reader of arrays: predictions of a comparison, human labels and gradient maps; shapes of gradient maps are checked):tests/records/test_npz_files.py
 
 NUMBERS = np.arange(12, dtype=np.float32).reshape(3, 4)
 
@@ -44,13 +40,8 @@ def two_gigabytes() -> Iterator[None]:
 
 def test_what_numpy_writes_is_read(tmp_path: Path) -> None:
     for save in (np.savez, np.savez_compressed):
-<<<<<<< HEAD:tests/evaluate/test_npz_files.py
-        arrays = {"none": np.zeros((0, 4)), "one": np.float64(2), "t": NUMBERS.T}
-        save(tmp_path / "a.npz", logits=NUMBERS, labels=np.arange(3), **arrays)
-=======
         arrays = {"logits": NUMBERS, "labels": np.arange(3), "none": np.zeros((0, 4)), "one": np.float64(2)}
         save(tmp_path / "a.npz", **arrays, turned=NUMBERS.T)
->>>>>>> 6f18260 (One reader of arrays: predictions of a comparison, human labels and gradient maps; shapes of gradient maps are checked):tests/records/test_npz_files.py
         found = read_arrays(tmp_path / "a.npz", "logits")
         assert {name: array.tolist() for name, array in found.items()} == {
             "logits": NUMBERS.tolist(), "labels": [0, 1, 2], "none": [], "one": 2.0, "turned": NUMBERS.T.tolist(),

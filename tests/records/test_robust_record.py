@@ -67,7 +67,7 @@ def test_settings_of_an_attack_are_plain() -> None:
 def test_a_foreign_record(tmp_path: Path, change: dict[str, object]) -> None:
     path = write_robust(RECORD, tmp_path / ATTACK_FOLDER / "a")
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(ValueError, match=rf"{ROBUST_FILE} is not a record of attacks .*; delete it and run again"):
+    with pytest.raises(ValueError, match=rf"{ROBUST_FILE} is damaged: .*; delete it and run again"):
         read_robust(tmp_path)
 
 

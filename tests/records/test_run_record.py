@@ -16,6 +16,7 @@ from record_builders import epoch_record, run_record
 from vsmooth.records.comparison import Comparison, load_comparison, write_summary
 from vsmooth.records.json_files import read_json, write_json
 from vsmooth.records.run import Candidate, RunRecord, read_record, read_run, write_record
+from vsmooth.records.serialisation import to_plain
 
 EPOCH = epoch_record(1, 1.5, 0.1, 2.0, 900.0, 0.8, 0.6, 0.05, 0.85)
 METRICS = {"accuracy": 0.8, "ece": 0.05, "nll": 0.6, "brier": 0.3, "mean_confidence": 0.85, "top5": 0.99}
@@ -50,7 +51,7 @@ def test_record_survives_the_disk(tmp_path: Path) -> None:
     run = replace(make_run(), selected_from=(Candidate("VS 0.1", 0.1, 0.5, 0.8),))
     write_record(run, tmp_path)
     assert read_record(tmp_path) == run
-    assert json.loads((tmp_path / "record.json").read_text())["format"] == 1
+    assert json.loads((tmp_path / "record.json").read_text())["schema"] == 2
     assert list(tmp_path.iterdir()) == [tmp_path / "record.json"]
 
 
@@ -72,10 +73,15 @@ def test_failed_write_keeps_the_file_before(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"format": 1, "x"', r"a\.json cannot be read"),
+        ('{"schema": 2, "x"', r"a\.json cannot be read"),
         ("[1, 2]", r"a\.json was not written by vsmooth"),
         ('{"x": 1}', r"a\.json was not written by vsmooth"),
-        ('{"format": 2}', r"a\.json has format 2, this vsmooth reads 1"),
+        ('{"schema": 3}', r"a\.json has schema 3, this vsmooth reads 2; upgrade vsmooth"),
+        ('{"schema": 1}', r"a\.json has schema 1, this vsmooth reads 2; delete it and run again"),
+        ('{"schema": "2"}', r"a\.json has schema '2', this vsmooth reads 2; delete it and run again"),
+        ('{"format": 1}', r"a\.json is of an earlier vsmooth, without a schema number; this one reads 2; delete it"),
+        ("[" * 100_000, r"a\.json cannot be read \(it is nested too deeply\); delete it and run again"),
+        ('{"schema": 2, "x": "\\ud8', r"a\.json cannot be read"),
     ],
 )
 def test_unreadable_json(tmp_path: Path, content: str, message: str) -> None:
@@ -90,23 +96,23 @@ def test_missing_json(tmp_path: Path) -> None:
 
 
 def test_record_with_wrong_fields(tmp_path: Path) -> None:
-    value = make_run().to_json()
+    value = to_plain(make_run())
     del value["metrics"]
     write_json(tmp_path / "record.json", value)
-    with pytest.raises(ValueError, match=r"record\.json is not a run record: metrics missing"):
+    with pytest.raises(ValueError, match=r"record\.json is damaged: metrics: missing; delete it"):
         read_record(tmp_path)
-    write_json(tmp_path / "record.json", {**make_run().to_json(), "colour": 1})
-    with pytest.raises(ValueError, match="unknown field colour"):
+    write_json(tmp_path / "record.json", {**to_plain(make_run()), "colour": 1})
+    with pytest.raises(ValueError, match="unknown field 'colour'"):
         read_record(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"metrics": {"accuracy": "high"}}, "record.json is not a run record"),
-        ({"metrics": [1]}, "record.json is not a run record"),
-        ({"seed": None}, "record.json is not a run record"),
-        ({"alpha": "x"}, "record.json is not a run record: could not convert string to float: 'x'"),
+        ({"metrics": {"accuracy": "high"}}, r"record\.json is damaged: metrics\.accuracy: expected a number, got 'high'"),
+        ({"metrics": [1]}, r"record\.json is damaged: metrics: expected an object, got \[1\]"),
+        ({"seed": None}, r"record\.json is damaged: seed: expected a whole number, got null"),
+        ({"alpha": "x"}, r"record\.json is damaged: alpha: expected a number, got 'x'"),
     ],
 )
 def test_record_with_values_of_another_kind(tmp_path: Path, changed: dict[str, object], message: str) -> None:
@@ -176,7 +182,7 @@ def test_folder_without_a_comparison(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no summary\.json in .*; `vsmooth compare --out .*` creates it"):
         load_comparison(tmp_path)
     write_json(tmp_path / "summary.json", {"rows": []})
-    with pytest.raises(ValueError, match="not a comparison's summary: 'command' is missing"):
+    with pytest.raises(ValueError, match=r"summary\.json is damaged: aggregate: missing"):
         load_comparison(tmp_path)
 
 

@@ -131,7 +131,7 @@ def test_a_damaged_record_is_named(comparison: Comparison) -> None:
     calibrate(comparison)
     path = Path(comparison.directory, comparison.runs[0].folder) / "calibration.json"
     path.write_text(json.dumps({"schema": 2}))
-    with pytest.raises(ValueError, match=r"calibration\.json is not a calibration record"):
+    with pytest.raises(ValueError, match=r"calibration\.json is damaged: settings: missing"):
         calibrated_labels(comparison)
 
 

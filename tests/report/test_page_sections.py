@@ -40,8 +40,7 @@ def write_shift(comparison: Comparison, images: int = 100) -> None:
             for name in ("fog", "jpeg")
             for severity in range(1, 6)
         ]
-        value = {"images": images, "rows": [vars(row) for row in rows]}
-        write_json(Path(comparison.directory, run.folder, "shift.json"), value)
+        write_json(Path(comparison.directory, run.folder, "shift.json"), {"images": images, "rows": rows})
 
 
 def test_without_records_the_page_is_as_it_was(comparison: Comparison) -> None:

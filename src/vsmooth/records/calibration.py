@@ -73,10 +73,10 @@ class CalibrationRecord:
 
     def __post_init__(self) -> None:
         if TRAINED not in self.scores or not self.scores.keys() <= {TRAINED, TEMPERATURE, VECTOR, NORMALISED}:
-            raise ValueError(f"scores must be of {TRAINED!r} and of what was scaled, got {', '.join(self.scores)[:100]}")
+            raise ValueError(f"scores must be of {TRAINED!r} and what was scaled, got {', '.join(self.scores)[:100]}")
         for name, scores in self.scores.items():
             if len(scores.diagram.counts) != self.settings.bins:
-                raise ValueError(f"the diagram {name!r} has {len(scores.diagram.counts)} bins, not {self.settings.bins}")
+                raise ValueError(f"diagram {name!r} has {len(scores.diagram.counts)} bins, not {self.settings.bins}")
         if self.vector is not None and len(self.vector.scale) != self.num_classes:
             raise ValueError(f"vector has {len(self.vector.scale)} factors for {self.num_classes} classes")
 
