@@ -137,7 +137,6 @@ def test_a_small_validation_split_is_known(run_of: dict[str, Path]) -> None:
     assert not replace(record, validation_samples=100, fewest_of_a_class=10).has_few_samples
     assert replace(record, validation_samples=99, fewest_of_a_class=33).has_few_samples
     assert replace(record, validation_samples=1000, fewest_of_a_class=9).has_few_samples
-    young = ("validation_samples", "fewest_of_a_class")
 
 
 def test_without_validation_nothing_is_fitted(run_of: dict[str, Path]) -> None:

@@ -109,7 +109,7 @@ def test_record_with_wrong_fields(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"metrics": {"accuracy": "high"}}, r"record\.json is damaged: metrics\.accuracy: expected a number, got 'high'"),
+        ({"metrics": {"accuracy": "high"}}, r"is damaged: metrics\.accuracy: expected a number, got 'high'"),
         ({"metrics": [1]}, r"record\.json is damaged: metrics: expected an object, got \[1\]"),
         ({"seed": None}, r"record\.json is damaged: seed: expected a whole number, got null"),
         ({"alpha": "x"}, r"record\.json is damaged: alpha: expected a number, got 'x'"),

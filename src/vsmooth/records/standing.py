@@ -26,10 +26,14 @@ class Standing:
         """count / images, a fraction."""
         return self.count / self.images
 
+    def __post_init__(self) -> None:
+        if self.images < 1 or not 0 <= self.count <= self.images:
+            raise ValueError(f"a share needs 0 <= count <= images and an image, got {self.count} of {self.images}")
+        if not 0 <= self.low <= self.accuracy + _ROUNDING or not self.accuracy - _ROUNDING <= self.high <= 1:
+            raise ValueError(f"the interval of {self.count} of {self.images} is not {self.low:.4g} to {self.high:.4g}")
+
     @classmethod
     def of(cls, count: int, images: int) -> Standing:
         """With the score interval of `wilson_interval`; ValueError unless 0 <= count <= images and images >= 1."""
-        if images < 1 or not 0 <= count <= images:
-            raise ValueError(f"a share needs 0 <= count <= images and an image, got {count} of {images}")
         low, high = wilson_interval(torch.tensor(count), torch.tensor(images), LEVEL)
         return cls(count, images, float(low), float(high))
