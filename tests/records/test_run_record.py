@@ -216,7 +216,7 @@ def test_a_folder_that_leads_elsewhere(tmp_path: Path, folder: str) -> None:
     with pytest.raises(ValueError, match=rf"run.record\.json is damaged: folder: {message}"):
         read_record(tmp_path / "run")
     write_json(tmp_path / "summary.json", {
-        "rows": [{"folder": folder}], "command": "", "environment": {}, "classes": []
+        "rows": [{"folder": folder}], "aggregate": [], "command": "", "environment": {}, "classes": []
     })
     with pytest.raises(ValueError, match=message):
         load_comparison(tmp_path)
