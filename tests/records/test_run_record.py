@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from record_builders import epoch_record, run_record
 
+from vsmooth.experiments.variants import objective_record
+from vsmooth.losses.catalogue import parse_objective
 from vsmooth.records.comparison import Comparison, load_comparison, write_summary
 from vsmooth.records.json_files import read_json, write_json
 from vsmooth.records.run import Candidate, RunRecord, read_record, read_run, write_record
@@ -43,8 +45,8 @@ def test_names() -> None:
     assert make_run().name == "one-hot"
     assert make_run("label-smoothing", 0.1).name == "LS 0.1"
     assert make_run("virtual-smoothing", 0.30).name == "VS 0.3"
-    assert replace(make_run("virtual-smoothing", 0.3), num_virtual=10).name == "VS 0.3"
-    assert replace(make_run("virtual-smoothing", 0.3), num_virtual=200).name == "VS 0.3 V=200"
+    for virtual, name in ((10, "VS 0.3"), (200, "VS 0.3 V=200")):
+        assert objective_record(parse_objective(f"vs:0.3:{virtual}"), 10).name == name
 
 
 def test_record_survives_the_disk(tmp_path: Path) -> None:
@@ -112,7 +114,7 @@ def test_record_with_wrong_fields(tmp_path: Path) -> None:
         ({"metrics": {"accuracy": "high"}}, r"is damaged: metrics\.accuracy: expected a number, got 'high'"),
         ({"metrics": [1]}, r"record\.json is damaged: metrics: expected an object, got \[1\]"),
         ({"seed": None}, r"record\.json is damaged: seed: expected a whole number, got null"),
-        ({"alpha": "x"}, r"record\.json is damaged: alpha: expected a number, got 'x'"),
+        ({"train_seconds": "x"}, r"record\.json is damaged: train_seconds: expected a number, got 'x'"),
     ],
 )
 def test_record_with_values_of_another_kind(tmp_path: Path, changed: dict[str, object], message: str) -> None:
@@ -156,9 +158,9 @@ def test_summary_fields(tmp_path: Path) -> None:
     write_summary(make_comparison(tmp_path), tmp_path)
     summary = json.loads((tmp_path / "summary.json").read_text())
     row = summary["rows"][2]
-    assert {"label", "alpha", "num_virtual", "seed", "accuracy", "ece", "nll", "brier", "mean_confidence",
-            "train_seconds", "images_per_second"} <= row.keys()
-    assert (row["label"], row["alpha"], row["seed"], row["accuracy"]) == ("virtual-smoothing", 0.3, 1, 0.85)
+    assert {"variant", "key", "objective", "parameter", "num_virtual", "seed", "accuracy", "ece", "nll", "brier",
+            "mean_confidence", "train_seconds", "images_per_second"} <= row.keys()
+    assert (row["objective"], row["parameter"], row["seed"], row["accuracy"]) == ("vs:0.3", 0.3, 1, 0.85)
     one_hot, virtual, smoothed = summary["aggregate"]
     assert one_hot["accuracy"] == {"mean": pytest.approx(0.81), "std": pytest.approx(0.02 / 2**0.5)}
     assert one_hot["difference_from_baseline"] is None

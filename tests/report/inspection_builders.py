@@ -21,34 +21,38 @@ WIDTH = 16
 def make_features(run: RunRecord, samples: int, classes: tuple[int, ...] | None = None) -> Features:
     """Clusters around the templates of the classes; virtual templates where the label has them."""
     generator = torch.Generator().manual_seed(run.seed)
-    rows = torch.randn(run.num_classes + run.num_virtual, WIDTH, generator=generator)
+    rows = torch.randn(run.num_classes + run.variant.objective.num_virtual, WIDTH, generator=generator)
     known = torch.tensor(range(run.num_classes) if classes is None else classes)
     labels = known.repeat(samples // len(known) + 1)[:samples]
-    activations = rows[labels] + 0.6 * torch.randn(samples, WIDTH, generator=generator) * (1 + run.alpha)
+    activations = rows[labels] + 0.6 * torch.randn(samples, WIDTH, generator=generator) * (1 + alpha_of(run))
     real = run.num_classes
     bias = torch.zeros(real)
     return Features(activations, activations @ rows.T, labels, rows[:real], bias, rows[real:])
 
 
+def alpha_of(run: RunRecord) -> float:
+    return run.variant.objective.parameter or 0.0
+
+
 def inspect_by_hand(comparison: Comparison, integrated: bool = False) -> None:
     """Write features, gradients and a record into the folder of each run."""
-    baseline = None if comparison.baseline is None else {run.seed: run for run in comparison.baseline.runs}
     for run in comparison.runs:
         folder = Path(comparison.directory, run.folder)
         features = make_features(run, 200)
         features.save(folder / FEATURES["test"])
         make_features(run, 90, PLANE).save(folder / FEATURES["train"])
-        names = ["correct", "incorrect", *(["virtual"] if run.num_virtual else [])]
+        names = ["correct", "incorrect", *(["virtual"] if run.variant.objective.num_virtual else [])]
         names += [f"integrated {name}" for name in names] if integrated else []
         images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-        generator = torch.Generator().manual_seed(1 + int(100 * run.alpha))
+        generator = torch.Generator().manual_seed(1 + int(100 * alpha_of(run)))
         maps = {name: torch.randn(2, 3, 8, 8, generator=generator) for name in names}
         GradientMaps(images, torch.tensor([3, 0]), maps).save(folder)
-        other = None if baseline is None or run in baseline.values() else baseline[run.seed]
+        other = comparison.baseline_run(run)
         virtual = virtual_diagnostics(
-            features.logits, features.real_templates, features.virtual_templates, run.alpha
-        ) if run.num_virtual else None
-        overlap = {"virtual" if run.num_virtual else "incorrect": Overlap(BootstrapInterval(0.41, 0.39, 0.43), 0.9, 64)}
+            features.logits, features.real_templates, features.virtual_templates, alpha_of(run)
+        ) if run.variant.objective.num_virtual else None
+        others = "virtual" if run.variant.objective.num_virtual else "incorrect"
+        overlap = {others: Overlap(BootstrapInterval(0.41, 0.39, 0.43), 0.9, 64)}
         record = InspectionRecord(
             200,
             PLANE,

@@ -63,7 +63,7 @@ def make_record(num_virtual: int = 10, headline: int = 120, sanity: SanityReport
 def attack_by_hand(comparison: Comparison, record: RobustRecord | None = None, key: str = "0a1b") -> None:
     """Write a record into the folder of each run."""
     for run in comparison.runs:
-        found = record or make_record(run.num_virtual, 100 + 10 * run.seed)
+        found = record or make_record(run.variant.objective.num_virtual, 100 + 10 * run.seed)
         found = replace(found, num_virtual=run.num_virtual)
         folder = Path(comparison.directory, run.folder, "attack", f"linf-0.0314-n500-{key}")
         folder.mkdir(parents=True)

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from record_builders import objective_of, variant
 
 from vsmooth.experiments.calibration import calibrate_run
 from vsmooth.records.calibration import CalibrationSettings, read_calibration
 from vsmooth.records.comparison import Comparison
+from vsmooth.records.run import RunRecord
 from vsmooth.report.calibration.tables import (
     calibrated_labels,
     calibration_table,
@@ -137,7 +139,11 @@ def test_a_damaged_record_is_named(comparison: Comparison) -> None:
 
 def grid_of(comparison: Comparison, alphas: Sequence[float]) -> Comparison:
     run = next(run for run in comparison.runs if run.variant.objective.kind == "virtual-smoothing")
-    return replace(comparison, runs=tuple(replace(run, alpha=alpha) for alpha in alphas))
+    return replace(comparison, runs=tuple(with_virtual(run, alpha) for alpha in alphas))
+
+
+def with_virtual(run: RunRecord, alpha: float, num_virtual: int = 10) -> RunRecord:
+    return replace(run, variant=variant(objective_of("virtual-smoothing", alpha, num_virtual, run.num_classes)))
 
 
 def test_three_alphas_make_a_grid(comparison: Comparison) -> None:
@@ -146,5 +152,5 @@ def test_three_alphas_make_a_grid(comparison: Comparison) -> None:
     (grid,) = comparison_grids(grid_of(comparison, (0.3, 0.1, 0.2)))
     assert grid.alphas.tolist() == [0.1, 0.2, 0.3]
     other = grid_of(comparison, (0.1, 0.2, 0.3))
-    runs = (*other.runs[:2], replace(other.runs[2], num_virtual=77))
+    runs = (*other.runs[:2], with_virtual(other.runs[2], 0.3, 77))
     assert comparison_grids(replace(other, runs=runs)) == ()

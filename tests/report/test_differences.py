@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from record_builders import objective_of, variant
 
 from vsmooth.digests import digest_of
 from vsmooth.records.comparison import Comparison
@@ -27,7 +28,7 @@ def test_one_seed_falls_back_to_test_images(make_comparison: Callable[..., Compa
 def test_two_numbers_of_virtual_classes_are_two_rows(make_comparison: Callable[..., Comparison]) -> None:
     comparison = make_comparison(seeds=1)
     one_hot, _, small, large = comparison.runs
-    wide = replace(small, alpha=large.alpha, num_virtual=3 * small.num_classes)
+    wide = replace(small, variant=variant(objective_of("virtual-smoothing", 0.5, 30, 10)))
     both = replace(comparison, runs=(one_hot, wide, large))
     for run, group in zip((wide, large), both.groups[1:], strict=True):
         alone = replace(comparison, runs=(one_hot, run))

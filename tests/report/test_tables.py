@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from outcome_builders import MadeUp
-from record_builders import run_record
+from record_builders import run_record, variant
 from rich.console import Console
 
 from vsmooth.records.comparison import Comparison
+from vsmooth.records.objective import ONE_HOT
 from vsmooth.report.comparison.tables import (
     ACCURACY,
     ECE,
@@ -93,7 +94,7 @@ def test_seed_and_selection_tables(comparison: Comparison) -> None:
     assert chosen is not None
     assert [row[0].best for row in chosen.rows] == [False, True]
     assert chosen.rows[1][2].text == "0.450"
-    assert chosen.rows[1][1].text == "–"
+    assert chosen.rows[1][1].text == "84.00"
 
 
 def test_markdown_and_html_escape() -> None:
@@ -166,7 +167,8 @@ def test_names_of_several_words_are_broken_between_them() -> None:
 
 
 def test_names_with_markup_are_printed_as_they_are(comparison: Comparison) -> None:
-    odd = replace(comparison, runs=tuple(replace(run, label="[red]x") for run in comparison.runs[:1]))
+    run = replace(comparison.runs[0], variant=variant(replace(ONE_HOT, name="[red]x")))
+    odd = replace(comparison, runs=(run,))
     stream = io.StringIO()
     print_table(odd, Console(file=stream, width=120))
     assert "[red]x" in stream.getvalue()

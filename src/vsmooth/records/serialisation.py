@@ -84,9 +84,18 @@ def _is_tuple(kind: Any) -> bool:
 
 def _tuple_reader(kind: Any, converter: Converter) -> Read:
     inner, *more = get_args(kind)
-    if more != [Ellipsis]:
-        raise TypeError(f"records hold tuples of one kind and any length, tuple[X, ...], not {kind}")
-    return lambda value, _: tuple(each(read_list(value), lambda item: converter.structure(item, inner)))
+    if more == [Ellipsis]:
+        return lambda value, _: tuple(each(read_list(value), lambda item: converter.structure(item, inner)))
+    if any(one != inner for one in more):
+        raise TypeError(f"records hold tuples of one kind, tuple[X, ...] or tuple[X, X], not {kind}")
+
+    def read(value: Any, _: Any) -> tuple[Any, ...]:
+        items = read_list(value)
+        if len(items) != 1 + len(more):
+            raise expected(f"{1 + len(more)} values", value)
+        return tuple(each(items, lambda item: converter.structure(item, inner)))
+
+    return read
 
 
 def _is_mapping(kind: Any) -> bool:
