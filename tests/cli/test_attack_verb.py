@@ -157,7 +157,7 @@ def test_epsilon_is_a_number_or_a_fraction(text: str, value: float) -> None:
         (["--epsilon", "8/255/2"], r"--epsilon takes a number or a fraction such as 8/255, got '8/255/2'"),
         (["--epsilon", "1/0"], r"--epsilon takes a number or a fraction such as 8/255, got '1/0'"),
         (["--epsilon=-0.1"], r"epsilon must be 0 or a positive number, got -0.1"),
-        (["--epsilon", "nan"], r"epsilon must be 0 or a positive number, got nan"),
+        (["--epsilon", "nan"], r"--epsilon takes a number or a fraction such as 8/255, got 'nan'"),
         (["--norm", "l2", "--epsilon", "128"], r"epsilon 128 is more than the l2 distance .* did you mean 128/255\?"),
         (["--images", "0"], r"images must be at least 1, got 0"),
         (["--batch-size", "0"], r"batch_size must be at least 1, got 0"),

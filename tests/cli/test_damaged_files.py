@@ -123,7 +123,7 @@ def test_a_record_whose_folder_leads_elsewhere(
     (run,) = runs.glob("vs-*")
     victim = shutil.copytree(run, tmp_path / "victim")
     stolen = json.loads((run / "record.json").read_text())
-    stolen |= {"folder": str(victim) if absolute else "../../victim", "alpha": 0.5}
+    stolen |= {"folder": str(victim) if absolute else "../../victim", "seed": 7}
     (run / "record.json").write_text(json.dumps(stolen))
     before = contents(tmp_path)
     again = ["compare", "--labels", "one-hot", "vs:0.3", "--data", str(toy_folder), "--out", str(runs), *TINY]

@@ -46,8 +46,8 @@ def test_distill_writes_runs_summary_and_page(
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert [row.get("teacher") for row in summary["rows"]] == [None, "one-hot", "VS 0.3"]
     assert {row["model"] for row in summary["rows"]} == {"resnet8"}
-    taught = read_spec(tmp_path / summary["rows"][2]["folder"]).distillation
-    assert taught is not None
+    taught = read_spec(tmp_path / summary["rows"][2]["folder"]).method
+    assert isinstance(taught, Distillation)
     assert (taught.gamma, taught.divergence, taught.views) == (0.9, Divergence(tau=4.0), 2)
     page = (tmp_path / "report.html").read_text()
     assert "Which teacher teaches best?" in page
@@ -98,7 +98,7 @@ def test_fewer_teachers_than_before_are_told(
 def test_student_of_a_student(teachers: list[str], toy_folder: Path, tmp_path: Path) -> None:
     words = ["--data", str(toy_folder), *TINY, "--crop-padding", "0", "--out"]
     assert main(["distill", "--teacher", teachers[1], *words, str(tmp_path / "first")]) == 0
-    (student,) = (path.parent for path in (tmp_path / "first").glob("one-hot-kd-*/record.json"))
+    (student,) = (path.parent for path in (tmp_path / "first").glob("kd-one-hot-*/record.json"))
     assert main(["distill", "--teacher", str(student), *words, str(tmp_path / "second")]) == 0
     rows = json.loads((tmp_path / "second" / "summary.json").read_text())["rows"]
     assert rows[1]["teacher"] == "KD from VS 0.3"
@@ -140,7 +140,7 @@ def test_help_and_its_example(capsys: pytest.CaptureFixture[str]) -> None:
         (["--teacher", "x", "--tau", "0"], "the temperature tau must be positive and finite, got 0.0"),
         (["--teacher", "x", "--gamma", "1.1"], "must be in [0, 1], got 1.1"),
         (["--teacher", "x", "--seeds", "0"], "seeds must be at least 1"),
-        (["--teacher", "x", "--label", "vs:auto"], "vsmooth distill takes one alpha"),
+        (["--teacher", "x", "--label", "vs:auto"], "'vs:auto' asks for a choice on validation data"),
         (["--teacher", "x", "--cache-top-k", "3"], "give the number of its views too"),
         (["--teacher", "x", "--cache-teacher", "2", "--mixup", "0.8"], "no saved logits are for: leave them out"),
     ],

@@ -95,7 +95,7 @@ def test_unreadable_image(toy_folder: Path, tmp_path: Path, capsys: pytest.Captu
 
 
 def test_train_takes_one_alpha(capsys: pytest.CaptureFixture[str]) -> None:
-    message = "takes one alpha; vsmooth compare --labels vs:auto chooses one"
+    message = "'vs:auto' asks for a choice on validation data, which `vsmooth compare` makes: give a number"
     assert_one_line(capsys, ["train", "--label", "vs:auto"], message)
 
 
@@ -135,7 +135,7 @@ def test_evaluate_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[s
             '{"schema": 2, "label',
             r"record\.json cannot be read \(.*\); delete it and run again",
         ),
-        ("record.json", '{"schema": 2}', r"record\.json is damaged: label: missing"),
+        ("record.json", '{"schema": 2}', r"record\.json is damaged: variant: missing"),
         ("record.json", '{"schema": 9}', r"record\.json has schema 9, this vsmooth reads 2; upgrade vsmooth"),
         ("spec.json", "", r"spec\.json cannot be read"),
         ("spec.json", '{"schema": 2, "spec": {}}', "spec is of another vsmooth version"),

@@ -34,11 +34,11 @@ def test_compare_writes_runs_summary_and_page(comparison: Path) -> None:
     names = [path.name.rsplit("-", 1)[0] for path in run_folders(comparison)]
     assert names == ["one-hot-seed0", "one-hot-seed1", "vs-0.3-seed0", "vs-0.3-seed1"]
     summary = json.loads((comparison / "summary.json").read_text())
-    assert [(row["label"], row["seed"]) for row in summary["rows"]] == [
+    assert [(row["objective"], row["seed"]) for row in summary["rows"]] == [
         ("one-hot", 0),
-        ("virtual-smoothing", 0),
+        ("vs:0.3", 0),
         ("one-hot", 1),
-        ("virtual-smoothing", 1),
+        ("vs:0.3", 1),
     ]
     assert summary["command"].startswith("vsmooth compare --data ")
     assert summary["command"].endswith("purpose'")  # quoted: it can be pasted
@@ -176,9 +176,10 @@ def test_auto_alpha_is_shown_on_the_page(toy_folder: Path, tmp_path: Path) -> No
     (row,) = json.loads((tmp_path / "summary.json").read_text())["rows"]
     chosen = json.loads((tmp_path / row["folder"] / "record.json").read_text())
     tried = chosen["selected_from"]
-    assert chosen["alpha"] == min(tried, key=lambda entry: entry["validation_nll"])["alpha"]
+    best = min(tried, key=lambda entry: entry["nll"])
+    assert chosen["variant"]["objective"]["parameter"] == best["parameter"]
     page = (tmp_path / "report.html").read_text()
-    assert all(f"{entry['validation_nll']:.3f}" in page for entry in tried)
+    assert all(f"{entry['nll']:.3f}" in page for entry in tried)
 
 
 def test_interrupt_says_how_to_go_on(

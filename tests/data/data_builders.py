@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -148,6 +149,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, **splits: datasets.Dataset) -> list[s
         return datasets.DatasetDict(splits)
 
     monkeypatch.setattr(datasets, "load_dataset", load)
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda _, name, **options: name)
     return asked
 
 

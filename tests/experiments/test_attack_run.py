@@ -282,7 +282,7 @@ def test_a_record_that_contradicts_itself(run_of: Runs, toy_dataset: Dataset) ->
     assert problem == "the record is of 80 images of 100 classes, toy has 80 of 4"
     (problem,) = claimed(split_images=50)
     assert problem == "the record is of 50 images of 4 classes, toy has 80 of 4"
-    with pytest.raises(ValueError, match=r"is not a record of attacks \(the interval of \d+ of 40 is .* not 0.9 to"):
+    with pytest.raises(ValueError, match=r"is damaged: headline: the interval of \d+ of 40 is not 0.9 to"):
         claimed(headline={**written["headline"], "low": 0.9})
 
 

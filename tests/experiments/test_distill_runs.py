@@ -23,8 +23,8 @@ from vsmooth.experiments.specs.distillation import Distillation
 from vsmooth.experiments.teaching.distill import DistillPlan, distill
 from vsmooth.experiments.teaching.lesson import TeacherSource
 from vsmooth.experiments.teaching.sources import open_teacher, open_teachers
-from vsmooth.labels import VirtualSmoothing
 from vsmooth.losses import Divergence
+from vsmooth.losses.catalogue import parse_objective
 from vsmooth.records.comparison import Comparison, load_comparison
 from vsmooth.records.run import read_record
 from vsmooth.train import Interrupted
@@ -72,7 +72,7 @@ def test_groups_and_records(distilled: tuple[Comparison, Path], teachers: Teache
     assert (taught.teacher.objective.text, taught.teacher.model) == ("vs:0.3", "small")
     assert taught.teacher.origin == str(teachers["VS 0.3"])
     assert read_record(folder / taught.folder) == taught
-    assert taught.folder.startswith("one-hot-kd-seed0-")
+    assert taught.folder.startswith("kd-one-hot-seed0-")
     assert comparison.groups[0].runs[0].teacher is None
     assert load_comparison(folder).runs == comparison.runs
 
@@ -97,7 +97,7 @@ def test_teacher_accuracy_agreement_and_fidelity(
 def test_differences_are_paired_with_the_student_without_a_teacher(distilled: tuple[Comparison, Path]) -> None:
     comparison, folder = distilled
     plain, taught = comparison.groups[0], comparison.groups[2]
-    assert comparison.baseline == plain
+    assert comparison.baselines == (plain,)
     assert comparison.baseline_name == "no teacher"
     assert comparison.difference(plain, "accuracy") is None
     found = comparison.difference(taught, "accuracy")
@@ -169,7 +169,7 @@ def test_stopped_distillation_goes_on(teachers: Teachers, toy_dataset: Dataset, 
     with pytest.raises(Interrupted):
         distill(plan, toy_dataset, tmp_path / "stopped", "", Stopping())
     summary = json.loads((tmp_path / "stopped" / "summary.json").read_text())
-    assert [row["label"] for row in summary["rows"]] == ["one-hot"]
+    assert [row["objective"] for row in summary["rows"]] == ["one-hot"]
     found = distill(plan, toy_dataset, tmp_path / "stopped", "").runs
     whole = distill(plan, toy_dataset, tmp_path / "whole", "").runs
     for one, other in zip(found, whole, strict=True):
@@ -202,9 +202,9 @@ def test_cached_teacher_gives_the_same_training(
 
 def test_all_logits_of_a_teacher_with_the_same_v(teachers: Teachers, toy_dataset: Dataset, tmp_path: Path) -> None:
     plan = make_plan(teachers, toy_dataset, "VS 0.3", logits="all", divergence=Divergence(tau=4.0))
-    wide = replace(plan, base=replace(BASE, label=VirtualSmoothing(0.1)))
+    wide = replace(plan, base=replace(BASE, objective=parse_objective("vs:0.1")))
     groups = distill(wide, toy_dataset, tmp_path, "").groups
-    assert [group.name for group in groups] == ["plain, VS 0.1", "KD from VS 0.3, VS 0.1"]
+    assert [group.name for group in groups] == ["plain, VS 0.1", "KD from VS 0.3 + VS 0.1"]
     with pytest.raises(ValueError, match=r"VS 0.3 teaches 8 logits and the student has 4: .* --label vs:ALPHA:4"):
         distill(plan, toy_dataset, tmp_path / "narrow", "")
     with pytest.raises(ValueError, match="one-hot has no virtual classes: teach its real logits"):
@@ -223,7 +223,7 @@ def test_saved_logits_teach(toy_dataset: Dataset, tmp_path: Path) -> None:
     source = open_teacher(str(save_logits(tmp_path / "oracle.npz", toy_dataset)), toy_dataset)
     flat = replace(BASE, augmentation=replace(BASE.augmentation, flip=True))
     plan = DistillPlan(flat, (source,), (0,), Distillation("", gamma=0.5))
-    assert plan.spec(source, 0).distillation == Distillation(source.record.fingerprint, gamma=0.5, views=flat.epochs)
+    assert plan.spec(source, 0).method == Distillation(source.record.fingerprint, gamma=0.5, views=flat.epochs)
     found = distill(plan, toy_dataset, tmp_path / "out", "").runs[1]
     assert found.name == "KD from oracle"
     assert found.metrics["teacher_accuracy"] > 0.95
@@ -265,7 +265,7 @@ def test_run_and_teacher_go_together(teachers: Teachers, toy_dataset: Dataset, t
     [
         ({"gamma": 1.5}, r"gamma, the weight of the teacher's divergence .* got 1.5"),
         ({"logits": "virtual"}, "must be 'real' or 'all', got 'virtual'"),
-        ({"views": 0}, "needs at least 1 view of each image, got 0"),
+        ({"views": 0}, "views that a teacher's cache holds must be at least 1, got 0"),
         ({"top_k": 3}, "top_k=3 says what a cache keeps: give the number of its views too"),
         ({"views": 2, "top_k": 0}, "top_k must be at least 1"),
     ],

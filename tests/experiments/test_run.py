@@ -22,7 +22,6 @@ from vsmooth.experiments.build import training_splits
 from vsmooth.experiments.run import evaluate_run, read_spec, run_experiment
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.head import remove_virtual_classes
-from vsmooth.labels import OneHot
 from vsmooth.losses import parse_objective
 from vsmooth.train import CheckpointError, Execution, Interrupted, Listener, Optimization, read_weights
 
@@ -74,7 +73,8 @@ def other_images(dataset: Dataset) -> Dataset:
 def test_folder_and_record(finished: Path, toy_dataset: Dataset) -> None:
     assert {path.name for path in finished.iterdir()} == FILES
     record = json.loads((finished / "record.json").read_text())
-    assert (record["label"], record["alpha"], record["num_virtual"]) == ("virtual-smoothing", 0.2, 4)
+    objective = record["variant"]["objective"]
+    assert (objective["kind"], objective["parameter"], objective["num_virtual"]) == ("virtual-smoothing", 0.2, 4)
     assert (record["folder"], record["epochs"], record["num_classes"]) == (SPEC.folder, 2, 4)
     assert [epoch["epoch"] for epoch in record["history"]] == [1, 2]
     assert record["metrics"]["samples"] == 80
@@ -306,7 +306,7 @@ def test_what_cannot_be_evaluated(tmp_path: Path, run_folder: Path, toy_dataset:
     with pytest.raises(CheckpointError, match=r"cannot read weights from .*model\.safetensors"):
         evaluate_run(run_folder, toy_dataset)
     (run_folder / "record.json").write_text('{"schema": 2}')
-    with pytest.raises(ValueError, match=r"record\.json is not a run record"):
+    with pytest.raises(ValueError, match=r"record\.json is damaged: variant: missing"):
         evaluate_run(run_folder, toy_dataset)
     (run_folder / "record.json").unlink()
     with pytest.raises(ValueError, match="is not finished: run the command that began it again"):
@@ -317,8 +317,8 @@ def test_what_cannot_be_evaluated(tmp_path: Path, run_folder: Path, toy_dataset:
 
 
 def test_one_hot_network_has_no_virtual_classes(tmp_path: Path, toy_dataset: Dataset) -> None:
-    spec = replace(SPEC, label=OneHot(), epochs=1, optimization=Optimization(ema_decay=0.5))
-    assert run_experiment(spec, toy_dataset, tmp_path).num_virtual == 0
+    spec = replace(SPEC, objective=parse_objective("one-hot"), epochs=1, optimization=Optimization(ema_decay=0.5))
+    assert run_experiment(spec, toy_dataset, tmp_path).variant.objective.num_virtual == 0
     assert read_weights(tmp_path / spec.folder / "model.safetensors")["network.fc.weight"].shape[0] == 4
 
 

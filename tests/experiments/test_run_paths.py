@@ -54,7 +54,7 @@ def test_an_unfinished_run(run_of: dict[str, Path]) -> None:
 
 def test_the_same_label_and_seed_twice(run_of: dict[str, Path], tmp_path: Path) -> None:
     copy = shutil.copytree(run_of["ls"], tmp_path / "copy")
-    with pytest.raises(ValueError, match=r"have the same label and seed; leave one of them out"):
+    with pytest.raises(ValueError, match=r"are both LS 0.2 with the same seed; leave one of them out"):
         gather_runs([run_of["ls"], copy])
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ class Recorded:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         for batch in self.batches.epoch(epoch, start):
             self.seen.append(batch.labels.tolist())
-            yield batch._replace(images=batch.images * (float("nan") if len(self.seen) == self.poison else 1))
+            yield replace(batch, images=batch.images * (float("nan") if len(self.seen) == self.poison else 1))
 
 
 class Losses(Listener):

@@ -26,7 +26,7 @@ def test_tensorboard_has_what_the_listener_heard(tmp_path: Path) -> None:
     assert [point.value for point in found] == pytest.approx([heard.losses[19], heard.losses[39]])
     norms = events.Scalars("validation/norm")
     assert [point.step for point in norms] == [STEPS * epoch for epoch in range(1, 11)]
-    assert [point.value for point in norms] == pytest.approx([log.metrics["norm"] for log in heard.logs])
+    assert [point.value for point in norms] == pytest.approx([log.validation["norm"] for log in heard.logs])
     assert {"train/epoch_loss", "train/learning_rate", "train/images_per_second"} <= set(events.Tags()["scalars"])
 
 

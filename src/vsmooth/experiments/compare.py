@@ -169,7 +169,7 @@ class Runs:
 class _Objectives:
     plan: ComparePlan
     runs: Runs
-    chosen: dict[Candidates, tuple[Objective, tuple[Candidate, ...]]] = field(default_factory=dict)
+    chosen: dict[Candidates, tuple[Objective, RunRecord]] = field(default_factory=dict)
 
     def run(self, objective: Objective | Candidates, seed: int) -> RunRecord:
         """The record of ``objective``, with the candidates where its parameter was chosen."""
@@ -177,20 +177,23 @@ class _Objectives:
             return self._run(objective, seed)
         if objective not in self.chosen:
             self.chosen[objective] = self._choose(objective, seed)
-        best, tried = self.chosen[objective]
-        return replace(self._run(best, seed), selected_from=tried)
+            return self.chosen[objective][1]
+        best, first = self.chosen[objective]
+        return replace(self._run(best, seed), selected_from=first.selected_from)
 
     def _run(self, objective: Objective, seed: int) -> RunRecord:
         return self.runs.run(self.plan.base.with_objective(objective, seed), objective.text)
 
-    def _choose(self, candidates: Candidates, seed: int) -> tuple[Objective, tuple[Candidate, ...]]:
-        tried = []
-        for value, objective in zip(candidates.grid, candidates.objectives(), strict=True):
-            run = self._run(objective, seed)
-            last = run.history[-1].validation
-            tried.append((objective, Candidate(run.name, value, last["nll"], last["accuracy"])))
-        best, _ = min(tried, key=lambda one: one[1].nll)
-        return best, tuple(candidate for _, candidate in tried)
+    def _choose(self, candidates: Candidates, seed: int) -> tuple[Objective, RunRecord]:
+        objectives = candidates.objectives()
+        runs = [self._run(objective, seed) for objective in objectives]
+        scores = [run.history[-1].validation for run in runs]
+        tried = tuple(
+            Candidate(run.name, value, score["nll"], score["accuracy"])
+            for run, value, score in zip(runs, candidates.grid, scores, strict=True)
+        )
+        best = min(range(len(runs)), key=lambda place: scores[place]["nll"])
+        return objectives[best], replace(runs[best], selected_from=tried)
 
 
 def _device() -> torch.device:

@@ -128,4 +128,4 @@ def _record(
 
 def finite_metrics(metrics: CleanMetrics) -> dict[str, float]:
     """The metrics by name, without those that K is too small for."""
-    return {name: value for name, value in asdict(metrics).items() if value is not None}
+    return {name: float(value) for name, value in asdict(metrics).items() if value is not None}

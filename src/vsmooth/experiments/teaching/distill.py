@@ -52,7 +52,7 @@ class DistillPlan:
     def check_fits(self, num_classes: int) -> None:
         """Raise ``ValueError`` for a teacher whose logits the student cannot imitate."""
         for source in self.teachers:
-            check_width(source, self.spec(source, self.seeds[0]), num_classes)
+            check_width(source, self.how, self.base, num_classes)
 
 
 def distill(

@@ -72,8 +72,8 @@ class Lesson:
         return None if self.source.saved or found.gamma == 0 else found.views
 
     def teacher(self) -> Teacher:
-        """The teacher, which looks at every batch."""
-        check_width(self.source, self.spec, self.dataset.num_classes)
+        """The teacher, which looks at every batch; ``ValueError`` for another than the spec's."""
+        check_width(self.source, self.distillation, self.spec, self.dataset.num_classes)
         return self.source.teacher(self.spec, self.dataset, self.accelerator)
 
     def cached(self, method: Method, train: Split, root: Path, tell: Callable[[str], None]) -> Method:
@@ -155,11 +155,8 @@ def make_lesson(
     return None if source is None else Lesson(spec, dataset, source, accelerator, workers)
 
 
-def check_width(source: TeacherSource, spec: RunSpec, num_classes: int) -> None:
-    """Raise ``ValueError`` unless the student of ``spec`` has the logits that are taught."""
-    method = spec.method
-    if not isinstance(method, Distillation):
-        return
+def check_width(source: TeacherSource, method: Distillation, spec: RunSpec, num_classes: int) -> None:
+    """Raise ``ValueError`` unless the student of ``spec`` has the logits that ``method`` teaches."""
     width, own = source.width(method.logits, num_classes), num_classes + spec.objective.num_virtual(num_classes)
     if width not in (num_classes, own):
         raise ValueError(
