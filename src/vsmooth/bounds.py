@@ -1,10 +1,11 @@
-"""How large the numbers of an experiment may be; each value checks its own and says why it takes no larger ones.
+"""What the numbers and words of an experiment may be; each value checks its own and says why it takes no larger ones.
 
 The bounds are far above what is of use: they refuse what would exhaust memory, overflow or never end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from numbers import Integral
 
 LARGEST_SEED = 2**32 - 1
@@ -19,6 +20,12 @@ def check_count(name: str, value: int, least: int, most: int, why: str) -> None:
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
     check_most(name, value, most, why)
+
+
+def check_one_of(name: str, word: object, allowed: Collection[str]) -> None:
+    """``ValueError`` unless ``word`` is one of ``allowed``."""
+    if word not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {word!r}")
 
 
 def check_most(name: str, value: float, most: int, why: str) -> None:

@@ -5,7 +5,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from vsmooth.classifier import find_classifier
 
 Module = TypeVar("Module", bound=nn.Module)
+LogitSet = Literal["real", "all"]  # the K of the real classes, or all K + V
 
 
 class VirtualHead:

@@ -189,7 +189,7 @@ def test_mistakes() -> None:
         Evaluation(batch_size=0)
     with pytest.raises(ValueError, match="'A' has no attacks"):
         Column("A", "real", ())
-    with pytest.raises(ValueError, match="'A' has 'both', it must be one of real, all"):
+    with pytest.raises(ValueError, match="view of the column 'A' must be one of real, all, got 'both'"):
         Column("A", "both", (scripted(1),))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="unknown attack 'pdg': choose from pgd, cw"):
         paper_columns(4, 0, THREAT, families=("pdg",))  # type: ignore[arg-type]

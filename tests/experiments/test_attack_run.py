@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vsmooth.attacks import PGD, ThreatModel
 from vsmooth.data import Dataset
+from vsmooth.data.storage.files import evenly_spaced
 from vsmooth.evaluate import Budget, attack_target
 from vsmooth.experiments.robust import attack as attack_run_module
 from vsmooth.experiments.robust import verify as verify_module
@@ -21,7 +22,6 @@ from vsmooth.experiments.robust.attack import attack_run
 from vsmooth.experiments.robust.options import AttackOptions
 from vsmooth.experiments.robust.verify import verify_attack
 from vsmooth.experiments.run_paths import open_run
-from vsmooth.experiments.shift import evenly_spaced
 from vsmooth.records.json_files import read_json, write_json
 from vsmooth.records.robust import (
     ADVERSARIAL_FILE,

@@ -264,7 +264,7 @@ def test_run_and_teacher_go_together(teachers: Teachers, toy_dataset: Dataset, t
     ("how", "message"),
     [
         ({"gamma": 1.5}, r"gamma, the weight of the teacher's divergence .* got 1.5"),
-        ({"logits": "virtual"}, "must be 'real' or 'all', got 'virtual'"),
+        ({"logits": "virtual"}, "must be one of real, all, got 'virtual'"),
         ({"views": 0}, "views that a teacher's cache holds must be at least 1, got 0"),
         ({"top_k": 3}, "top_k=3 says what a cache keeps: give the number of its views too"),
         ({"views": 2, "top_k": 0}, "top_k must be at least 1"),

@@ -10,8 +10,9 @@ import torch
 
 from vsmooth.data import Dataset
 from vsmooth.data.corruptions import corrupt
+from vsmooth.data.storage.files import evenly_spaced
 from vsmooth.experiments.run_paths import open_run
-from vsmooth.experiments.shift import evaluate_shift, evenly_spaced
+from vsmooth.experiments.shift import evaluate_shift
 from vsmooth.records.run import read_record
 from vsmooth.records.shift import SHIFT_FILE, read_shift
 

@@ -211,5 +211,5 @@ def test_teachers_that_do_not_fit() -> None:
         NetworkTeacher(make_network(), 4).logits(make_batch())
     with pytest.raises(ValueError, match="has no virtual classes: teach its real logits"):
         make_teacher(taught="all")
-    with pytest.raises(ValueError, match="must be 'real' or 'all', got 'virtual'"):
+    with pytest.raises(ValueError, match="must be one of real, all, got 'virtual'"):
         make_teacher(taught="virtual")

@@ -10,7 +10,7 @@ from vsmooth.train import best_precision, hardware, make_accelerator
 
 
 def test_precision_names() -> None:
-    with pytest.raises(ValueError, match="precision must be one of bf16, fp32, got fp16"):
+    with pytest.raises(ValueError, match="precision must be one of fp32, bf16, got 'fp16'"):
         make_accelerator("fp16")  # type: ignore[arg-type]
 
 

@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 
 from vsmooth.attacks.base import Attack
-from vsmooth.attacks.climb import Keep, check_count, check_word, input_gradient
+from vsmooth.attacks.climb import Keep, check_count, input_gradient
 from vsmooth.attacks.objectives import Aim
 from vsmooth.attacks.retire import stop_where_fooled
 from vsmooth.attacks.target import Logits, Target
 from vsmooth.attacks.threat import ThreatModel
+from vsmooth.bounds import check_one_of
 from vsmooth.losses import dlr, margin
 
 Member = Literal["apgd-ce", "apgd-dlr", "apgd-t", "fab-t", "square"]
@@ -61,10 +62,10 @@ class AutoAttackMember(Attack):
     keep: Keep = "best"
 
     def __post_init__(self) -> None:
-        check_word(self.member, "member", get_args(Member))
+        check_one_of("member", self.member, get_args(Member))
         for name in ("targets", "steps", "queries", "restarts", "eot"):
             check_count(getattr(self, name), name)
-        check_word(self.keep, "keep", get_args(Keep))
+        check_one_of("keep", self.keep, get_args(Keep))
 
     @property
     def name(self) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from vsmooth.attacks.objectives import Aim
 from vsmooth.attacks.target import Logits, Target
 from vsmooth.attacks.threat import ThreatModel
+from vsmooth.bounds import check_one_of
 
 Rule = Literal["constant", "cosine", "momentum"]
 Keep = Literal["last", "best"]
@@ -41,8 +42,8 @@ class Climb:
         check_count(self.steps, "steps")
         if self.step_size is not None and not 0 < self.step_size < math.inf:
             raise ValueError(f"step_size must be positive, or None for 2.5 * epsilon / steps, got {self.step_size}")
-        check_word(self.rule, "rule", get_args(Rule))
-        check_word(self.keep, "keep", get_args(Keep))
+        check_one_of("rule", self.rule, get_args(Rule))
+        check_one_of("keep", self.keep, get_args(Keep))
 
     def __call__(
         self, target: Target, aim: Aim, start: Tensor, origin: Tensor, labels: Tensor, threat: ThreatModel
@@ -102,12 +103,6 @@ def attempt_in_turn(
             if not len(rows):
                 break
     return found
-
-
-def check_word(word: str, name: str, known: Sequence[str]) -> None:
-    """Errors: ValueError unless it is one of the known ones."""
-    if word not in known:
-        raise ValueError(f"{name} must be one of {', '.join(known)}, got {word!r}")
 
 
 def check_count(count: int, name: str) -> None:

@@ -10,8 +10,8 @@ import tyro
 
 from vsmooth.cli.analysis_options import Attack, Calibrate, Inspect
 from vsmooth.data import Augmentation, Mixing
+from vsmooth.head import LogitSet
 from vsmooth.losses import DivergenceKind
-from vsmooth.methods import TaughtLogits
 from vsmooth.train import Execution, Optimization
 
 
@@ -128,7 +128,7 @@ class Distill:
     """of the true class against the rest (decoupled alone)"""
     other_weight: float = 8.0
     """of the distribution among the other classes (decoupled alone)"""
-    logits: TaughtLogits = "real"
+    logits: LogitSet = "real"
     """real: the K of the real classes; all: K + V, where teacher and student have the same V"""
     cache_teacher: int | None = None
     """show the students so many views of each image, again and again, and compute the teacher's logits for them once"""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
-
 from vsmooth.data import Dataset
 from vsmooth.data.corruptions import SEVERITIES, list_corruptions
+from vsmooth.data.storage.files import evenly_spaced
 from vsmooth.evaluate import CorruptedMetrics, evaluate_corrupted
 from vsmooth.evaluate.predict import model_device
 from vsmooth.experiments.results import evaluation_batches
@@ -52,10 +51,3 @@ def evaluate_shift(
     found = ShiftRecord(count, tuple(rows))
     write_shift(found, folder)
     return found
-
-
-
-
-def evenly_spaced(count: int, wanted: int) -> torch.Tensor:
-    """`wanted` of the indices 0..count-1, the first and the last among them, int64."""
-    return torch.linspace(0, count - 1, wanted, dtype=torch.float64).round().long()

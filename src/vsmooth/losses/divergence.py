@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vsmooth.bounds import check_most
+from vsmooth.bounds import check_most, check_one_of
 from vsmooth.losses.closed_form import wide
 from vsmooth.losses.cross_entropy import Reduction
 
@@ -109,8 +109,7 @@ class Divergence:
     other_weight: float = 8.0
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(DivergenceKind):
-            raise ValueError(f"kind must be one of {', '.join(get_args(DivergenceKind))}, got {self.kind!r}")
+        check_one_of("kind", self.kind, get_args(DivergenceKind))
         _check_tau(self.tau)
         if self.tau < _COLDEST:
             raise ValueError(f"tau must be at least {_COLDEST}, got {self.tau}: all softmaxes are one-hot by then")

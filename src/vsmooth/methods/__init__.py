@@ -4,7 +4,7 @@ from vsmooth.methods.base import Loss, Method
 from vsmooth.methods.distill import Distill
 from vsmooth.methods.standard import Standard
 from vsmooth.methods.step import Plain, StepRule
-from vsmooth.methods.teacher import NetworkTeacher, SavedTeacher, TaughtLogits, Teacher
+from vsmooth.methods.teacher import NetworkTeacher, SavedTeacher, Teacher
 
 __all__ = [
     "Distill",
@@ -15,6 +15,5 @@ __all__ = [
     "SavedTeacher",
     "Standard",
     "StepRule",
-    "TaughtLogits",
     "Teacher",
 ]

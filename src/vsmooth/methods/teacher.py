@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
+from vsmooth.bounds import check_one_of
 from vsmooth.data import Batch
-from vsmooth.head import virtual_heads
-
-TaughtLogits = Literal["real", "all"]
+from vsmooth.head import LogitSet, virtual_heads
 
 
 class Teacher(ABC):
@@ -46,11 +45,10 @@ class NetworkTeacher(Teacher):
         network: nn.Module,
         num_classes: int,
         *,
-        taught: TaughtLogits = "real",
+        taught: LogitSet = "real",
         autocast: torch.dtype | None = None,
     ) -> None:
-        if taught not in get_args(TaughtLogits):
-            raise ValueError(f"the logits that are taught must be 'real' or 'all', got {taught!r}")
+        check_one_of("the logits that are taught", taught, get_args(LogitSet))
         heads = [head for _, head in virtual_heads(network)]
         if taught == "all" and not heads:
             raise ValueError(

@@ -22,7 +22,8 @@ from torch import Tensor
 from vsmooth.atomic import replacing
 from vsmooth.data import Augmentation, Batch, BatchSource
 from vsmooth.digests import check_written, digest_file, write_digest
-from vsmooth.methods.teacher import TaughtLogits, Teacher, check_width, places
+from vsmooth.head import LogitSet
+from vsmooth.methods.teacher import Teacher, check_width, places
 
 KEY_FILE = "cache.json"
 _FORMAT = 1
@@ -85,7 +86,7 @@ class CacheKey:
     """
 
     teacher: str
-    taught: TaughtLogits
+    taught: LogitSet
     width: int
     precision: str
     data: str

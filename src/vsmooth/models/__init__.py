@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vsmooth.models.build import build_model, check_model, list_models
 from vsmooth.models.catalogue import ARCHITECTURES, Architecture
-from vsmooth.models.inference import InferenceNetwork, inference_network, prefers_channels_last
+from vsmooth.models.inference import InferenceNetwork, Precision, inference_network, prefers_channels_last
 from vsmooth.models.mobilenet_v2 import MobileNetV2
 from vsmooth.models.normalise import Normalise, NormalisedModel
 from vsmooth.models.preact_resnet import PreActResNet, preact_resnet18
@@ -26,6 +26,7 @@ __all__ = [
     "Normalise",
     "NormalisedModel",
     "PreActResNet",
+    "Precision",
     "Resized",
     "T2TViT",
     "build_model",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,8 @@ from vsmooth.classifier import find_classifier
 from vsmooth.head import remove_virtual_classes, virtual_heads
 from vsmooth.models.folding import Folded, fold_batch_norms
 from vsmooth.models.normalise import NormalisedModel
+
+Precision = Literal["fp32", "bf16"]
 
 
 def prefers_channels_last(device: torch.device) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from vsmooth.bounds import check_count
+from vsmooth.bounds import check_count, check_one_of
 
 Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 _MOST_KEPT, _MOST_WORKERS = 10_000, 256
@@ -32,8 +32,8 @@ class Execution:
     """with several processes: shard weights, gradients and optimizer state over them (PyTorch FSDP2)"""
 
     def __post_init__(self) -> None:
-        if self.track is not None and self.track not in get_args(Tracker):
-            raise ValueError(f"track must be one of {', '.join(get_args(Tracker))}, got {self.track!r}")
+        if self.track is not None:
+            check_one_of("track", self.track, get_args(Tracker))
         why = "each holds all weights and the optimizer's state"
         check_count("keep_checkpoints", self.keep_checkpoints, 1, _MOST_KEPT, why)
         if self.workers is not None and self.workers < 0:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
+from vsmooth.bounds import check_one_of
+from vsmooth.models import Precision
 from vsmooth.train.execution import Tracker
 from vsmooth.train.tracking import check_tracker
-
-Precision = Literal["bf16", "fp32"]
 
 
 def best_precision() -> Precision:
@@ -40,8 +40,7 @@ def make_accelerator(
     Raises:
         ModuleNotFoundError: the tracker's package is not installed.
     """
-    if precision not in get_args(Precision):
-        raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision}")
+    check_one_of("precision", precision, get_args(Precision))
     if track is not None:
         check_tracker(track)
     # Accelerate keeps the first run's precision for the life of the process unless told to forget it.

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
-from vsmooth.bounds import check_count, check_most
+from vsmooth.bounds import check_count, check_most, check_one_of
 
 Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["one-cycle", "cosine", "step", "constant"]
@@ -44,7 +44,7 @@ class Optimization:
 
     def __post_init__(self) -> None:
         for name, allowed in (("optimizer", get_args(Optimizer)), ("schedule", get_args(Schedule))):
-            _check(getattr(self, name) in allowed, f"{name} must be one of {', '.join(allowed)}", getattr(self, name))
+            check_one_of(name, getattr(self, name), allowed)
         _check(0 < self.learning_rate < math.inf, "learning_rate must be positive and finite", self.learning_rate)
         check_most("learning_rate", self.learning_rate, _FASTEST, "no training survives such steps")
         final = self.final_learning_rate

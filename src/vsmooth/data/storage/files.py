@@ -92,7 +92,7 @@ class FileSet:
         """(3, 256) counts of each grey level over the centre crops of up to 1,000 evenly spaced samples."""
         view = evaluation_transform(self.image_size)
         counts = torch.zeros(CHANNELS, 256, dtype=torch.int64)
-        for index in evenly_spaced(len(self), STATISTICS_SAMPLE):
+        for index in evenly_spaced(len(self), STATISTICS_SAMPLE).tolist():
             counts += channel_histograms(view(self.read(index).pixels)[None])
         return counts
 
@@ -103,7 +103,7 @@ class FileSet:
         Errors: ValueError naming an image that is no longer there.
         """
         whole = int(self.sizes.sum()) <= HASHED_BYTES
-        chosen = evenly_spaced(len(self), len(self) if whole else HASHED_SAMPLE)
+        chosen = evenly_spaced(len(self), len(self) if whole else HASHED_SAMPLE).tolist()
         return [blake2b(self._content(index), digest_size=DIGEST_BYTES).digest() for index in chosen]
 
     def _content(self, index: int) -> bytes:
@@ -134,7 +134,7 @@ def open_files(images: Stored, labels: Tensor, image_size: int, skip_broken: boo
     if broken and not skip_broken:
         raise UnreadableImageError(f"{images.name(min(broken))} is missing, empty or not a regular file")
     dimensions = []
-    for row in sorted({*evenly_spaced(len(images), HEADERS_READ)} - broken):
+    for row in sorted({*evenly_spaced(len(images), HEADERS_READ).tolist()} - broken):
         try:
             dimensions.append((row, *read_size(images[row], images.name(row))))
         except UnreadableImageError:
@@ -156,10 +156,9 @@ def without(count: int, broken: Iterable[int]) -> Tensor:
     return kept.nonzero().flatten()
 
 
-def evenly_spaced(count: int, most: int) -> list[int]:
-    """Up to `most` of the indices 0..count-1, always the same."""
-    chosen = min(count, most)
-    return [index * count // chosen for index in range(chosen)]
+def evenly_spaced(count: int, most: int) -> Tensor:
+    """Up to `most` of the indices 0..count-1, the first and (of two or more) the last among them, int64."""
+    return torch.linspace(0, count - 1, min(count, most), dtype=torch.float64).round().long()
 
 
 def _check_dimensions(images: Stored, dimensions: list[tuple[int, int, int]], image_size: int) -> None:

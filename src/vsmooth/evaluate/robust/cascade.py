@@ -13,12 +13,13 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import Tensor
 
 from vsmooth.attacks import Attack, Target, ThreatModel
+from vsmooth.bounds import check_one_of
 from vsmooth.evaluate.robust.parts import Part, Parts
+from vsmooth.head import LogitSet
 
 if TYPE_CHECKING:
     from vsmooth.evaluate.robust.evaluation import Evaluation
 
-View = Literal["real", "all"]
 On = Literal["right", "standing"]
 Progress = Callable[[int, int, int], None]  # images done, of how many, how many of all stand
 
@@ -34,16 +35,15 @@ class Column:
     """
 
     name: str
-    view: View
+    view: LogitSet
     attacks: tuple[Attack, ...]
     on: On = "right"
 
     def __post_init__(self) -> None:
         if not self.attacks:
             raise ValueError(f"the column {self.name!r} has no attacks")
-        for word, allowed in ((self.view, get_args(View)), (self.on, get_args(On))):
-            if word not in allowed:
-                raise ValueError(f"the column {self.name!r} has {word!r}, it must be one of {', '.join(allowed)}")
+        check_one_of(f"view of the column {self.name!r}", self.view, get_args(LogitSet))
+        check_one_of(f"on of the column {self.name!r}", self.on, get_args(On))
 
 
 @dataclass(frozen=True)

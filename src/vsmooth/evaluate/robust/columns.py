@@ -10,7 +10,8 @@ from typing import Literal, get_args
 from vsmooth.attacks import PGD, Attack, LambdaSweep, MultiTargetPGD, Objective, Target, ThreatModel, Transfer
 from vsmooth.attacks.autoattack import AutoAttackMember, rand_autoattack, standard_autoattack
 from vsmooth.bounds import check_count
-from vsmooth.evaluate.robust.cascade import Column, On, View
+from vsmooth.evaluate.robust.cascade import Column, On
+from vsmooth.head import LogitSet
 from vsmooth.records.robust import AA_REAL, LAMBDA_SWEEP, MULTI_TARGET
 
 Family = Literal["pgd", "cw", "aa", "aa+", "multi-target", "lambda-sweep", "transfer"]
@@ -96,12 +97,12 @@ def paper_columns(
     return tuple(columns)
 
 
-def _in_view(name: str, view: View) -> str:
+def _in_view(name: str, view: LogitSet) -> str:
     return f"{name} {view}"
 
 
 def _table(
-    view: View, num_classes: int, num_virtual: int, threat: ThreatModel, budget: Budget, families: Sequence[Family]
+    view: LogitSet, num_classes: int, num_virtual: int, threat: ThreatModel, budget: Budget, families: Sequence[Family]
 ) -> list[tuple[str, tuple[Attack, ...]]]:
     step = budget.step_size if budget.step_size is not None or not threat.epsilon else threat.epsilon / 4
     pgd = PGD("ce", steps=budget.steps, step_size=step, random_start=budget.random_start, keep="best")

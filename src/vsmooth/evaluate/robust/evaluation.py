@@ -11,10 +11,12 @@ from torch import Tensor, nn
 
 from vsmooth.attacks import Attack, ThreatModel
 from vsmooth.data.storage.images import check_images
-from vsmooth.evaluate.robust.cascade import Cascade, Column, On, Sharing, View
+from vsmooth.evaluate.robust.cascade import Cascade, Column, On, Sharing
 from vsmooth.evaluate.robust.parts import Parts
-from vsmooth.evaluate.robust.targets import Precision, Targets
+from vsmooth.evaluate.robust.targets import Targets
+from vsmooth.head import LogitSet
 from vsmooth.metrics.inputs import check_labels
+from vsmooth.models.inference import Precision
 
 OnProgress = Callable[[str, str, int, int, int], None]
 _RANDOM = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
@@ -65,7 +67,7 @@ class ColumnResult:
     """One column: what stands of all images (N,) bool after `attacked` of them were attacked."""
 
     name: str
-    view: View
+    view: LogitSet
     on: On
     attacked: int
     stands: Tensor

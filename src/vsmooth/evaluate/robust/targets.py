@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from vsmooth.attacks import Target
 from vsmooth.attacks.target import JUDGEMENTS, Logits
+from vsmooth.bounds import check_one_of
 from vsmooth.evaluate.predict import evaluation_mode, model_device
-from vsmooth.evaluate.robust.cascade import View
-from vsmooth.head import virtual_heads
-from vsmooth.models.inference import InferenceNetwork, inference_network
+from vsmooth.head import LogitSet, virtual_heads
+from vsmooth.models.inference import InferenceNetwork, Precision, inference_network
 
-Precision = Literal["fp32", "bf16"]
 _SAMPLES = 8  # images that the inference network, and whether the model is randomised, are checked on
 _PASSES = 5  # in which a network that is not randomised gives the same logits
 _ROUNDING = 1e-4  # of the largest logit: operations whose order is not fixed differ by less
@@ -24,7 +23,7 @@ _ROUNDING = 1e-4  # of the largest logit: operations whose order is not fixed di
 def attack_target(
     model: nn.Module,
     sample_images: Tensor,
-    view: View = "real",
+    view: LogitSet = "real",
     *,
     num_classes: int,
     precision: Precision = "fp32",
@@ -38,8 +37,8 @@ def attack_target(
     is checked on. judgements: of each image, see `Target`. ValueError for "all" without virtual classes, and unknown
     words.
     """
-    if view not in get_args(View) or precision not in get_args(Precision):
-        raise ValueError(f"view must be 'real' or 'all' and precision 'fp32' or 'bf16', got {view!r} and {precision!r}")
+    check_one_of("view", view, get_args(LogitSet))
+    check_one_of("precision", precision, get_args(Precision))
     if view == "all" and not virtual_heads(model):
         raise ValueError("the model has no virtual classes: attack its real logits (view='real')")
     craft = inference_network(
@@ -71,7 +70,7 @@ class Targets:
     ) -> None:
         self.model, self.device, self.num_classes = model, model_device(model), num_classes
         self._samples, self._fold, self._compile = images[:_SAMPLES], fold, compile
-        self._built: dict[tuple[View, Precision], Target] = {}
+        self._built: dict[tuple[LogitSet, Precision], Target] = {}
 
     @cached_property
     def judgements(self) -> int:
@@ -90,7 +89,7 @@ class Targets:
         reasons = dict.fromkeys(craft.refused for craft in crafts if isinstance(craft, InferenceNetwork))
         return tuple(f"BatchNorms were not folded, which is slower: {reason}." for reason in reasons if reason)
 
-    def __call__(self, view: View, precision: Precision = "fp32") -> Target:
+    def __call__(self, view: LogitSet, precision: Precision = "fp32") -> Target:
         if (view, precision) not in self._built:
             self._built[view, precision] = attack_target(
                 self.model,

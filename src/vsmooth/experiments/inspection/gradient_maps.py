@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from vsmooth.data import Dataset, Split
+from vsmooth.data.storage.files import evenly_spaced
 from vsmooth.evaluate import choose_outputs, input_gradients, integrated_gradients
 from vsmooth.evaluate.predict import model_device
 from vsmooth.evaluate.representation.input_gradients import Outputs
 from vsmooth.experiments.results import evaluation_batches
-from vsmooth.experiments.shift import evenly_spaced
 from vsmooth.head import virtual_heads
 from vsmooth.metrics import bootstrap_statistic, map_overlap
 from vsmooth.records.gradient_maps import INTEGRATED, GradientMaps, Overlap

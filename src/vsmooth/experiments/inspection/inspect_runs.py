@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vsmooth.bounds import check_count
 from vsmooth.data import Dataset, Split
+from vsmooth.data.storage.files import evenly_spaced
 from vsmooth.digests import digest_of
 from vsmooth.evaluate import Features, Predictions, collect, evaluate_similarity
 from vsmooth.evaluate.predict import model_device
@@ -25,7 +26,6 @@ from vsmooth.experiments.inspection.gradient_maps import (
 from vsmooth.experiments.results import evaluation_batches
 from vsmooth.experiments.run import dataset_fits, read_spec
 from vsmooth.experiments.run_paths import open_run
-from vsmooth.experiments.shift import evenly_spaced
 from vsmooth.labels import VirtualSmoothing
 from vsmooth.losses import LabelObjective
 from vsmooth.metrics import check_agreement, choose_classes, human_distributions, linear_cka, virtual_diagnostics

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from vsmooth.attacks.autoattack import autoattack_flags, autoattack_version
 from vsmooth.data import Dataset
+from vsmooth.data.storage.files import evenly_spaced
 from vsmooth.digests import digest_of
 from vsmooth.evaluate import (
     Evaluation,
@@ -35,7 +36,6 @@ from vsmooth.experiments.robust.plan import PlannedAttack, count_images, plan_at
 from vsmooth.experiments.robust.results import AutoAttackUse, Opened, adversarial_of, record_of, source_name
 from vsmooth.experiments.run import dataset_fits, read_spec
 from vsmooth.experiments.run_paths import open_run
-from vsmooth.experiments.shift import evenly_spaced
 from vsmooth.records.robust import (
     ADVERSARIAL_FILE,
     ROBUST_FILE,

@@ -15,7 +15,7 @@ from vsmooth.bounds import check_batch_size, check_count, check_seed
 from vsmooth.evaluate import Budget
 from vsmooth.evaluate.robust.cascade import On
 from vsmooth.evaluate.robust.columns import FAMILIES, Family
-from vsmooth.evaluate.robust.targets import Precision
+from vsmooth.models import Precision
 
 _MOST_IMAGES = 10**9
 _REVISION = 3

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from vsmooth.data import Dataset
+from vsmooth.data.storage.files import evenly_spaced
 from vsmooth.digests import DamagedFileError, check_digest
 from vsmooth.evaluate import Standing, predict
 from vsmooth.experiments.robust.attack import load_test_images
 from vsmooth.experiments.robust.options import question_name
 from vsmooth.experiments.robust.plan import fingerprint
 from vsmooth.experiments.run_paths import open_run
-from vsmooth.experiments.shift import evenly_spaced
 from vsmooth.records.robust import ADVERSARIAL_FILE, ROBUST_FILE, Adversarial, RobustRecord, read_record_file
 
 _BATCH = 128

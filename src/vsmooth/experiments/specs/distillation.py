@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, get_args
 
-from vsmooth.bounds import MOST_EPOCHS, check_count
+from vsmooth.bounds import MOST_EPOCHS, check_count, check_one_of
 from vsmooth.data import NO_MIXING, Mixing
 from vsmooth.experiments.specs.method import MethodSettings
+from vsmooth.head import LogitSet
 from vsmooth.losses import Divergence, Objective
-from vsmooth.methods import Distill, Method, TaughtLogits, Teacher
+from vsmooth.methods import Distill, Method, Teacher
 from vsmooth.methods.distill import check_gamma
 
 _MOST_LOGITS = 1_000_000
@@ -31,14 +32,13 @@ class Distillation(MethodSettings):
     teacher: str = ""
     gamma: float = 1.0
     divergence: Divergence = field(default_factory=Divergence)
-    logits: TaughtLogits = "real"
+    logits: LogitSet = "real"
     views: int | None = None
     top_k: int | None = None
 
     def __post_init__(self) -> None:
         check_gamma(self.gamma)
-        if self.logits not in get_args(TaughtLogits):
-            raise ValueError(f"the logits that are taught must be 'real' or 'all', got {self.logits!r}")
+        check_one_of("the logits that are taught", self.logits, get_args(LogitSet))
         if self.views is not None:
             why = "an epoch shows one view, and no training has more epochs"
             check_count("the number of views that a teacher's cache holds", self.views, 1, MOST_EPOCHS, why)

@@ -9,7 +9,7 @@ from vsmooth.data import Dataset
 from vsmooth.experiments.compare import CompareListener, Runs, check_seeds
 from vsmooth.experiments.specs.distillation import Distillation
 from vsmooth.experiments.specs.run_spec import RunSpec
-from vsmooth.experiments.teaching.lesson import TeacherSource, check_width
+from vsmooth.experiments.teaching.lesson import TeacherSource, check_student
 from vsmooth.records.comparison import Comparison
 from vsmooth.train import Execution
 
@@ -52,7 +52,7 @@ class DistillPlan:
     def check_fits(self, num_classes: int) -> None:
         """Raise ``ValueError`` for a teacher whose logits the student cannot imitate."""
         for source in self.teachers:
-            check_width(source, self.how, self.base, num_classes)
+            check_student(source, self.how, self.base, num_classes)
 
 
 def distill(

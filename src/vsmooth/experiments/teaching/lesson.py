@@ -14,7 +14,8 @@ from vsmooth.data import BatchPlan, Dataset, Placement, Split, StreamedBatches, 
 from vsmooth.evaluate import Predictions
 from vsmooth.experiments.specs.distillation import Distillation
 from vsmooth.experiments.specs.run_spec import RunSpec
-from vsmooth.methods import Distill, Method, TaughtLogits, Teacher
+from vsmooth.head import LogitSet
+from vsmooth.methods import Distill, Method, Teacher
 from vsmooth.methods.teacher_cache import CachedTeacher, CacheKey, Storage, write_cache
 from vsmooth.metrics import accuracy, fidelity
 from vsmooth.models import prefers_channels_last
@@ -32,7 +33,7 @@ class TeacherSource(ABC):
     saved: bool = False
 
     @abstractmethod
-    def width(self, taught: TaughtLogits, num_classes: int) -> int:
+    def width(self, taught: LogitSet, num_classes: int) -> int:
         """How many logits it teaches; ``ValueError`` for all of a teacher without virtual classes."""
 
     @abstractmethod
@@ -73,7 +74,7 @@ class Lesson:
 
     def teacher(self) -> Teacher:
         """The teacher, which looks at every batch; ``ValueError`` for another than the spec's."""
-        check_width(self.source, self.distillation, self.spec, self.dataset.num_classes)
+        check_student(self.source, self.distillation, self.spec, self.dataset.num_classes)
         return self.source.teacher(self.spec, self.dataset, self.accelerator)
 
     def cached(self, method: Method, train: Split, root: Path, tell: Callable[[str], None]) -> Method:
@@ -155,7 +156,7 @@ def make_lesson(
     return None if source is None else Lesson(spec, dataset, source, accelerator, workers)
 
 
-def check_width(source: TeacherSource, method: Distillation, spec: RunSpec, num_classes: int) -> None:
+def check_student(source: TeacherSource, method: Distillation, spec: RunSpec, num_classes: int) -> None:
     """Raise ``ValueError`` unless the student of ``spec`` has the logits that ``method`` teaches."""
     width, own = source.width(method.logits, num_classes), num_classes + spec.objective.num_virtual(num_classes)
     if width not in (num_classes, own):

@@ -21,8 +21,8 @@ from vsmooth.experiments.run import SPEC_FILE, finished_record, load_run, read_s
 from vsmooth.experiments.specs.distillation import Distillation
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.experiments.teaching.lesson import TeacherSource
-from vsmooth.head import virtual_heads
-from vsmooth.methods import NetworkTeacher, SavedTeacher, TaughtLogits, Teacher
+from vsmooth.head import LogitSet, virtual_heads
+from vsmooth.methods import NetworkTeacher, SavedTeacher, Teacher
 from vsmooth.models import Normalise, NormalisedModel, Resized
 from vsmooth.records.npz_files import read_arrays
 from vsmooth.records.run import WEIGHTS_FILE
@@ -41,7 +41,7 @@ class NetworkSource(TeacherSource):
         self.record, self.network, self.own_precision = record, network, own_precision
         self._test: Tensor | None = None
 
-    def width(self, taught: TaughtLogits, num_classes: int) -> int:
+    def width(self, taught: LogitSet, num_classes: int) -> int:
         heads = virtual_heads(self.network)
         if taught == "real":
             return num_classes
@@ -53,7 +53,7 @@ class NetworkSource(TeacherSource):
         return self.own_precision or spec.precision
 
     def teacher(self, spec: RunSpec, dataset: Dataset, accelerator: Accelerator) -> Teacher:
-        taught: TaughtLogits = spec.method.logits if isinstance(spec.method, Distillation) else "real"
+        taught: LogitSet = spec.method.logits if isinstance(spec.method, Distillation) else "real"
         half = torch.bfloat16 if self.precision(spec) == "bf16" else None
         network = place(self.network, accelerator.device)
         return NetworkTeacher(network, dataset.num_classes, taught=taught, autocast=half)
@@ -74,7 +74,7 @@ class SavedSource(TeacherSource):
     def __init__(self, record: TeacherRecord, train: Tensor, test: Tensor | None = None) -> None:
         self.record, self.train, self.test = record, train, test
 
-    def width(self, taught: TaughtLogits, num_classes: int) -> int:
+    def width(self, taught: LogitSet, num_classes: int) -> int:
         width = self.train.shape[1]
         if taught == "real" and width != num_classes:
             raise ValueError(
