@@ -28,7 +28,7 @@ def test_without_a_recipe_the_defaults_are_those_of_the_types() -> None:
 @pytest.mark.parametrize("recipe", list_recipes(), ids=lambda recipe: recipe.name)
 def test_recipe_reaches_the_spec_whole(recipe) -> None:  # type: ignore[no-untyped-def]
     command = train("--recipe", recipe.name, "--precision", "fp32")
-    assert command.label == f"vs:{recipe.vs_alpha:g}"
+    assert command.label == recipe.cell("virtual-smoothing").spec.objective.text
     assert spec_of(command.setting) == recipe.spec.with_objective(LabelObjective(OneHot()))
     assert (command.seed, command.out, command.execution) == (0, Train().out, Execution())
 

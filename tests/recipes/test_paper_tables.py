@@ -12,7 +12,7 @@ from vsmooth.classifier import find_classifier
 from vsmooth.data import Mixing, known_set
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.models import build_model, list_models
-from vsmooth.recipes import Recipe, get_recipe, list_recipes
+from vsmooth.recipes import Cell, Recipe, get_recipe, list_recipes
 
 # Rows as the paper prints them: accuracy [alpha], columns SVHN, CIFAR10, CIFAR100, Tiny-200.
 TABLE_2 = {
@@ -35,14 +35,13 @@ TABLE_3 = {
 }
 
 
-def cell(recipe: Recipe) -> tuple[str, str, str]:
+def cells(recipe: Recipe) -> tuple[str, ...]:
     """The recipe's numbers as the paper prints them."""
-    accuracy = recipe.accuracy
-    return (
-        f"{accuracy.one_hot:.2f}",
-        f"{accuracy.label_smoothing:.2f} [{recipe.ls_alpha:g}]",
-        f"{accuracy.virtual_smoothing:.2f} [{recipe.vs_alpha:g}]",
-    )
+    found = []
+    for cell in recipe.cells:
+        parameter = cell.spec.objective.parameter
+        found.append(f"{cell.paper['accuracy']:.2f}" + ("" if parameter is None else f" [{parameter:g}]"))
+    return tuple(found)
 
 
 @pytest.mark.parametrize("row", TABLE_2)
@@ -52,13 +51,13 @@ def test_table_2(row: str) -> None:
     columns = zip(*(line.split("\t") for line in TABLE_2[row]), strict=True)
     for data, network, column in zip(names, suffix, columns, strict=True):
         recipe = get_recipe(f"{data}-{network}")
-        assert cell(recipe) == column, recipe.name
+        assert cells(recipe) == column, recipe.name
         assert (recipe.table, recipe.spec.data) == ("Table 2", data)
 
 
 @pytest.mark.parametrize("network", TABLE_3)
 def test_table_3(network: str) -> None:
-    assert cell(get_recipe(f"imagenet-{network}")) == tuple(TABLE_3[network].split("\t"))
+    assert cells(get_recipe(f"imagenet-{network}")) == tuple(TABLE_3[network].split("\t"))
 
 
 def test_names_and_networks() -> None:
@@ -175,7 +174,7 @@ def test_what_is_not_known_is_said() -> None:
 
 
 def test_specs_are_stored_like_any_other() -> None:
-    specs = [recipe.spec for recipe in list_recipes()]
+    specs = [cell.spec for recipe in list_recipes() for cell in recipe.cells]
     assert len({spec.key for spec in specs}) == len(specs)
     for spec in specs:
         assert RunSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
@@ -185,6 +184,27 @@ def test_labels_of_the_comparison() -> None:
     recipe = get_recipe("imagenet-resnet18")
     assert recipe.label_texts == ("one-hot", "ls:0.05", "vs:0.05")
     assert recipe.objectives[2] == recipe.spec.objective
+    assert [cell.spec.objective.kind for cell in recipe.cells] == ["one-hot", "label-smoothing", "virtual-smoothing"]
+    assert recipe.cell("label-smoothing") is recipe.cells[1]
+
+
+def test_cells_of_tables_2_and_3_differ_in_the_label_alone_and_ask_for_the_plain_test_split() -> None:
+    for recipe in list_recipes():
+        for cell in recipe.cells:
+            assert cell.spec.with_objective(recipe.spec.objective) == recipe.spec
+            assert (cell.evaluations, list(cell.paper)) == (("clean",), ["accuracy"])
+
+
+def test_impossible_recipes() -> None:
+    recipe = get_recipe("imagenet-resnet18")
+    with pytest.raises(ValueError, match="has no cell with focal; it has one-hot, label-smoothing, virtual-smoothing"):
+        recipe.cell("focal")
+    for cells, count in (((), 0), (recipe.cells + recipe.cells[:1], 4)):
+        message = f"recipe imagenet-resnet18 needs cells, each of another training; got {count} cells"
+        with pytest.raises(ValueError, match=message):
+            replace(recipe, cells=cells)
+    with pytest.raises(ValueError, match=r"a cell needs a number of the paper and an evaluation: vs:0\.05 has none"):
+        Cell(recipe.spec, {})
 
 
 @pytest.mark.parametrize(

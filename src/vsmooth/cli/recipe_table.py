@@ -9,7 +9,7 @@ from rich.text import Text
 
 from vsmooth.cli.display import say
 from vsmooth.recipes import Recipe, get_recipe, list_recipes
-from vsmooth.recipes.wording import describe_origins, describe_settings
+from vsmooth.recipes.wording import describe_origins, describe_settings, label_numbers
 
 _HINTS = (
     "vsmooth recipes NAME             where its values come from",
@@ -26,11 +26,8 @@ def print_recipes(console: Console) -> None:
     for column in ("epochs", "batch", "LS α", "VS α", "one-hot", "LS", "VS"):
         table.add_column(column, justify="right")
     for recipe in list_recipes():
-        spec, accuracy = recipe.spec, recipe.accuracy
-        table.add_row(
-            *(recipe.name, f"{spec.epochs}", f"{spec.batch_size}", f"{recipe.ls_alpha:g}", f"{recipe.vs_alpha:g}"),
-            *(f"{x:.2f}" for x in (accuracy.one_hot, accuracy.label_smoothing, accuracy.virtual_smoothing)),
-        )
+        spec = recipe.spec
+        table.add_row(recipe.name, f"{spec.epochs}", f"{spec.batch_size}", *label_numbers(recipe))
     console.print(table)
     for hint in _HINTS:
         say(console, hint)
@@ -48,7 +45,5 @@ def print_recipe(name: str, console: Console) -> None:
 
 
 def _reported(recipe: Recipe) -> tuple[str, str]:
-    accuracy = recipe.accuracy
-    values = (accuracy.one_hot, accuracy.label_smoothing, accuracy.virtual_smoothing)
-    numbers = (f"{text} {value:.2f}" for text, value in zip(recipe.label_texts, values, strict=True))
+    numbers = (f"{cell.spec.objective.text} {cell.paper['accuracy']:.2f}" for cell in recipe.cells)
     return "accuracy %", f"{', '.join(numbers)} (test, in the paper)"

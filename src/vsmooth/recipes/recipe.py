@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vsmooth.data import Dataset
 from vsmooth.data.sources.known_sets import KNOWN_SETS
 from vsmooth.experiments.specs.run_spec import RunSpec
-from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
-from vsmooth.losses import LabelObjective, Objective
+from vsmooth.losses import Objective, parse_objective
 
 
 @dataclass(frozen=True)
-class Reported:
-    """Test accuracy in % in the paper, LS and VS at their best alpha; the number of trainings is not said."""
+class Cell:
+    """What one row of a recipe is: a training, how its network is evaluated, and what the paper reports of it.
 
-    one_hot: float
-    label_smoothing: float
-    virtual_smoothing: float
+    spec: its objective and method are what tells it from the other cells. paper: by metric, in the units of a report's
+    tables (accuracy in %); the paper does not say of how many trainings. evaluations: "clean" is the plain test split.
+    Errors: ValueError without a number of the paper, and without an evaluation.
+    """
+
+    spec: RunSpec
+    paper: Mapping[str, float]
+    evaluations: tuple[str, ...] = ("clean",)
+
+    def __post_init__(self) -> None:
+        if not self.paper or not self.evaluations:
+            text = self.spec.objective.text
+            raise ValueError(f"a cell needs a number of the paper and an evaluation: {text} has none")
 
 
 @dataclass(frozen=True)
@@ -36,36 +46,47 @@ class Origins:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One (data set, network) of the paper; ``spec`` has the virtual smoothing label at the paper's alpha.
+    """One (data set, network) of the paper as a table of cells.
 
+    table: where the paper reports it. cells: in the paper's order, its own method last.
     num_classes, image_size: K and the side in pixels of the RGB images that the recipe is for.
-    table: where the paper reports it.
+    Errors: ValueError without cells, and for two cells of the same training.
     """
 
     name: str
-    spec: RunSpec
-    ls_alpha: float
-    accuracy: Reported
+    table: str
+    cells: tuple[Cell, ...]
     num_classes: int
     image_size: int
-    table: str
     origins: Origins
 
+    def __post_init__(self) -> None:
+        keys = {cell.spec.key for cell in self.cells}
+        if not keys or len(keys) < len(self.cells):
+            raise ValueError(f"recipe {self.name} needs cells, each of another training; got {len(self.cells)} cells")
+
     @property
-    def vs_alpha(self) -> float:
-        """The paper's alpha for virtual smoothing."""
-        return self.spec.objective.parameter or 0.0
+    def spec(self) -> RunSpec:
+        """The training of the last cell, the paper's own method: what `vsmooth train --recipe` trains."""
+        return self.cells[-1].spec
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """One-hot, label smoothing and virtual smoothing, as the table compares them."""
-        schemes = OneHot(), LabelSmoothing(self.ls_alpha), VirtualSmoothing(self.vs_alpha)
-        return tuple(LabelObjective(scheme) for scheme in schemes)
+        """The objectives of the cells, each once: one-hot, label smoothing and virtual smoothing in Tables 2 and 3."""
+        return tuple(dict.fromkeys(cell.spec.objective for cell in self.cells))
 
     @property
     def label_texts(self) -> tuple[str, ...]:
         """:attr:`objectives` as they are typed."""
         return tuple(objective.text for objective in self.objectives)
+
+    def cell(self, kind: str) -> Cell:
+        """The first cell whose objective is of that kind ("label-smoothing"); ``ValueError`` where there is none."""
+        found = next((cell for cell in self.cells if cell.spec.objective.kind == kind), None)
+        if found is None:
+            kinds = ", ".join(dict.fromkeys(cell.spec.objective.kind for cell in self.cells))
+            raise ValueError(f"recipe {self.name} has no cell with {kind}; it has {kinds}")
+        return found
 
     def check_fits(self, dataset: Dataset, image_size: int | None = None) -> None:
         """Raise ``ValueError`` unless the images are what the recipe is for; ``image_size`` replaces the recipe's."""
@@ -104,6 +125,13 @@ class Recipe:
         wanted, found = ({name.casefold() for name in names} for names in (known.classes or (), dataset.classes))
         numbered = len({re.sub(r"\d", "", name) for name in found}) == 1
         return bool(wanted) and not numbered and len(wanted & found) < known.num_classes / 2
+
+
+def label_cells(spec: RunSpec, accuracy: Mapping[str, float]) -> tuple[Cell, ...]:
+    """A cell for each label as it is typed, with the paper's test accuracy in %: `spec` differs in the label alone."""
+    return tuple(
+        Cell(spec.with_objective(parse_objective(text)), {"accuracy": number}) for text, number in accuracy.items()
+    )
 
 
 def _times(shape: tuple[int, ...]) -> str:

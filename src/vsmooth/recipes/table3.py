@@ -15,9 +15,7 @@ from dataclasses import replace
 from vsmooth.data import Mixing
 from vsmooth.data.sources.known_sets import KNOWN_SETS
 from vsmooth.experiments.specs.run_spec import RunSpec
-from vsmooth.labels import VirtualSmoothing
-from vsmooth.losses import LabelObjective
-from vsmooth.recipes.recipe import Origins, Recipe, Reported
+from vsmooth.recipes.recipe import Origins, Recipe, label_cells
 from vsmooth.train.optim import Optimization
 
 _SGD = Optimization(
@@ -45,16 +43,15 @@ _T2T_ORIGINS = Origins(
 _IMAGENET = KNOWN_SETS["imagenet"]
 
 
-def _recipe(network: str, spec: RunSpec, ls_alpha: float, accuracy: Reported, origins: Origins) -> Recipe:
-    size = _IMAGENET.image_shape[1]
-    return Recipe(f"imagenet-{network}", spec, ls_alpha, accuracy, _IMAGENET.num_classes, size, "Table 3", origins)
+def _recipe(network: str, spec: RunSpec, accuracy: dict[str, float], origins: Origins) -> Recipe:
+    cells, size = label_cells(spec, accuracy), _IMAGENET.image_shape[1]
+    return Recipe(f"imagenet-{network}", "Table 3", cells, _IMAGENET.num_classes, size, origins)
 
 
-def _cnn(network: str, ls_alpha: float, vs_alpha: float, accuracy: Reported) -> Recipe:
+def _cnn(network: str, accuracy: dict[str, float]) -> Recipe:
     spec = RunSpec(
         data="imagenet",
         model=f"{network}-imagenet",
-        objective=LabelObjective(VirtualSmoothing(vs_alpha)),
         epochs=120,
         batch_size=256,
         optimization=_SGD,
@@ -62,12 +59,10 @@ def _cnn(network: str, ls_alpha: float, vs_alpha: float, accuracy: Reported) -> 
         validation_fraction=0.01,
         image_size=_IMAGENET.image_shape[1],
     )
-    return _recipe(network, spec, ls_alpha, accuracy, _CNN_ORIGINS)
+    return _recipe(network, spec, accuracy, _CNN_ORIGINS)
 
 
-def _t2t(
-    network: str, batch_size: int, weight_decay: float, ls_alpha: float, vs_alpha: float, accuracy: Reported
-) -> Recipe:
+def _t2t(network: str, batch_size: int, weight_decay: float, accuracy: dict[str, float]) -> Recipe:
     adamw = Optimization(
         optimizer="adamw",
         learning_rate=1e-3,
@@ -78,7 +73,6 @@ def _t2t(
     spec = RunSpec(
         data="imagenet",
         model=network,
-        objective=LabelObjective(VirtualSmoothing(vs_alpha)),
         epochs=120,
         batch_size=batch_size,
         optimization=adamw,
@@ -88,12 +82,12 @@ def _t2t(
         mixing=Mixing(mixup=0.8),
         drop_path=0.01,
     )
-    return _recipe(network, spec, ls_alpha, accuracy, _T2T_ORIGINS)
+    return _recipe(network, spec, accuracy, _T2T_ORIGINS)
 
 
 RECIPES = (
-    _cnn("resnet18", 0.05, 0.05, Reported(70.63, 70.69, 70.74)),
-    _cnn("resnext50", 0.3, 0.3, Reported(77.57, 78.31, 78.39)),
-    _t2t("t2t-vit-14", 256, 0.05, 0.3, 0.4, Reported(78.67, 79.01, 79.08)),
-    _t2t("t2t-vit-24", 512, 0.065, 0.7, 0.8, Reported(78.68, 79.45, 79.70)),
+    _cnn("resnet18", {"one-hot": 70.63, "ls:0.05": 70.69, "vs:0.05": 70.74}),
+    _cnn("resnext50", {"one-hot": 77.57, "ls:0.3": 78.31, "vs:0.3": 78.39}),
+    _t2t("t2t-vit-14", 256, 0.05, {"one-hot": 78.67, "ls:0.3": 79.01, "vs:0.4": 79.08}),
+    _t2t("t2t-vit-24", 512, 0.065, {"one-hot": 78.68, "ls:0.7": 79.45, "vs:0.8": 79.70}),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
 from vsmooth.recipes.catalogue import list_recipes
 from vsmooth.recipes.recipe import Recipe
 
@@ -82,13 +83,18 @@ def origins_list() -> str:
     return "\n\n".join(parts)
 
 
+def label_numbers(recipe: Recipe) -> tuple[str, ...]:
+    """Alpha of LS and of VS, then the paper's test accuracy in % with one-hot, LS and VS."""
+    cells = tuple(recipe.cell(scheme.name) for scheme in (OneHot, LabelSmoothing, VirtualSmoothing))
+    alphas = (f"{cell.spec.objective.parameter:g}" for cell in cells[1:])
+    return *alphas, *(f"{cell.paper['accuracy']:.2f}" for cell in cells)
+
+
 def _cells(recipe: Recipe) -> list[str]:
-    spec, accuracy = recipe.spec, recipe.accuracy
-    numbers = (accuracy.one_hot, accuracy.label_smoothing, accuracy.virtual_smoothing)
+    spec = recipe.spec
     return [
         *(f"`{recipe.name}`", f"`{spec.model}`", str(spec.epochs), str(spec.batch_size)),
-        *(optimizer_text(recipe), augmentation_text(recipe), f"{recipe.ls_alpha:g}", f"{recipe.vs_alpha:g}"),
-        *(f"{number:.2f}" for number in numbers),
+        *(optimizer_text(recipe), augmentation_text(recipe), *label_numbers(recipe)),
     ]
 
 
