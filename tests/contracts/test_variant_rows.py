@@ -130,3 +130,13 @@ def test_none_is_dropped_as_a_duplicate(case: str, tmp_path: Path) -> None:
     twin = write_run(replace(runs[1], folder="again"), tmp_path)
     with pytest.raises(ValueError, match="with the same seed; leave one of them out"):
         gather_runs([*(tmp_path / run.folder for run in runs), twin])
+
+
+def test_differences_of_one_name_are_not_mixed_up() -> None:
+    """Settings that the short name leaves out make another variant."""
+    other = replace(TRADES, settings="beta 6, radius 4, steps 10")
+    accuracies = {**ADVERSARIAL, Variant(ONE_HOT, other): 0.60, Variant(VS, other): 0.65}
+    comparison = MadeUp(runs_of(accuracies), "", {}, ("a", "b"))
+    assert comparison.groups[3].name == comparison.groups[5].name
+    found = [difference_from_one_hot(comparison, comparison.groups[place], "accuracy") for place in (3, 5)]
+    assert [one and one.mean for one in found] == pytest.approx([0.01, 0.05], abs=0.002)

@@ -25,7 +25,7 @@ def difference_from_one_hot(comparison: Comparison, group: Group, metric: str) -
 
     None for one-hot itself and without a shared seed. Where teachers are compared, from the students without one.
     """
-    return _table(comparison).get((group.name, metric))
+    return _table(comparison).get((group.variant.key, metric))
 
 
 def difference(comparison: Comparison, group: Group, other: Group, metric: str) -> PairedDifference | None:
@@ -60,7 +60,7 @@ def shared_seeds(group: Group, other: Group, metric: str) -> tuple[int, ...]:
 def _table(comparison: Comparison) -> Mapping[tuple[str, str], PairedDifference]:
     pairs = ((group, comparison.baseline_of(group)) for group in comparison.groups)
     found = {
-        (group.name, metric): one
+        (group.variant.key, metric): one
         for group, baseline in pairs if baseline is not None
         for metric in METRICS if (one := difference(comparison, group, baseline, metric)) is not None
     }
