@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vsmooth.experiments.run import SPEC_FILE
+from vsmooth.experiments.specs.spec_file import SPEC_FILE
 
 MODULE = [sys.executable, "-m", "vsmooth"]
 SCRIPT = Path(sys.executable).with_name("vsmooth")

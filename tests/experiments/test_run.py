@@ -123,7 +123,7 @@ def test_a_network_is_loaded_from_its_folder_alone(network: str, tmp_path: Path,
 def test_a_folder_without_the_images_shape(run_folder: Path, shape: object) -> None:
     stored = json.loads((run_folder / "spec.json").read_text())
     (run_folder / "spec.json").write_text(json.dumps({**stored, "image_shape": shape}))
-    message = r'spec\.json has no valid image_shape, got .*: add "image_shape": \[C, H, W\] or train again'
+    message = r"spec\.json is damaged: image_shape(\[\d\])?: expected .*; delete its folder and train again"
     with pytest.raises(ValueError, match=message):
         load_run(run_folder)
 
@@ -312,7 +312,7 @@ def test_what_cannot_be_evaluated(tmp_path: Path, run_folder: Path, toy_dataset:
     with pytest.raises(ValueError, match="is not finished: run the command that began it again"):
         evaluate_run(run_folder, toy_dataset)
     (run_folder / "spec.json").write_text('{"schema": 2}')
-    with pytest.raises(ValueError, match=r"spec\.json holds no spec; delete .* and run again"):
+    with pytest.raises(ValueError, match=r"spec\.json is damaged: spec: missing; delete its folder and train again"):
         evaluate_run(run_folder, toy_dataset)
 
 

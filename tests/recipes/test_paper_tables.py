@@ -10,9 +10,10 @@ import torch
 
 from vsmooth.classifier import find_classifier
 from vsmooth.data import Mixing, known_set
-from vsmooth.experiments.specs.run_spec import RunSpec
+from vsmooth.experiments.specs.run_spec import CONVERTER, RunSpec
 from vsmooth.models import build_model, list_models
 from vsmooth.recipes import Cell, Recipe, get_recipe, list_recipes
+from vsmooth.records.serialisation import from_plain
 
 # Rows as the paper prints them: accuracy [alpha], columns SVHN, CIFAR10, CIFAR100, Tiny-200.
 TABLE_2 = {
@@ -177,7 +178,7 @@ def test_specs_are_stored_like_any_other() -> None:
     specs = [cell.spec for recipe in list_recipes() for cell in recipe.cells]
     assert len({spec.key for spec in specs}) == len(specs)
     for spec in specs:
-        assert RunSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+        assert from_plain(RunSpec, json.loads(json.dumps(spec.to_json())), CONVERTER) == spec
 
 
 def test_labels_of_the_comparison() -> None:

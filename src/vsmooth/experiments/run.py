@@ -22,9 +22,9 @@ from vsmooth.experiments.results import (
     write_results,
 )
 from vsmooth.experiments.specs.run_spec import RunSpec
+from vsmooth.experiments.specs.spec_file import CLAIM, SPEC_FILE, ClaimedRun
 from vsmooth.experiments.teaching.lesson import TeacherSource
 from vsmooth.records.comparison import SUMMARY_FILE
-from vsmooth.records.json_files import read_json, write_json
 from vsmooth.records.run import (
     PREDICTIONS,
     RECORD_FILE,
@@ -37,7 +37,6 @@ from vsmooth.records.run import (
 )
 from vsmooth.train import Execution, Listener, load_weights, make_accelerator, read_weights, tracked
 
-SPEC_FILE = "spec.json"
 _CHECKPOINTS = "checkpoints"
 
 
@@ -106,21 +105,22 @@ def _train_and_write(
 
 
 def read_spec(folder: Path) -> RunSpec:
-    """The spec of a run folder.
+    """The spec of a run folder. Errors: as :func:`read_claim`."""
+    return read_claim(folder).spec
+
+
+def read_claim(folder: Path) -> ClaimedRun:
+    """What a run folder is for.
 
     Raises:
-        ValueError: the folder is not a run folder, or its spec is damaged.
+        ValueError: the folder is not a run folder, or its `spec.json` is damaged: the message names the field.
     """
-    file = folder / SPEC_FILE
-    if not file.is_file():
+    if not (folder / SPEC_FILE).is_file():
         what = f"is not a run folder: it has no {SPEC_FILE}" if folder.exists() else "does not exist"
         inside = (folder / SUMMARY_FILE).is_file()
         hint = "it is a comparison, name one of its runs" if inside else "`vsmooth train` makes a run folder"
         raise ValueError(f"{folder} {what}; {hint}")
-    stored = read_json(file).get("spec")
-    if not isinstance(stored, dict):
-        raise ValueError(f"{file} holds no spec; delete {folder} and run again")
-    return RunSpec.from_json(stored)
+    return CLAIM.read(folder)
 
 
 def finished_record(folder: Path) -> RunRecord:
@@ -150,12 +150,8 @@ def load_run(folder: str | Path) -> nn.Module:
 
 
 def trained_image_shape(folder: Path) -> tuple[int, int, int]:
-    """(C, H, W) of the images that a run was trained on; ValueError where its folder does not record it."""
-    file = folder / SPEC_FILE
-    shape = read_json(file).get("image_shape")
-    if not (isinstance(shape, list) and len(shape) == 3 and all(type(size) is int and size > 0 for size in shape)):
-        raise ValueError(f'{file} has no valid image_shape, got {shape!r}: add "image_shape": [C, H, W] or train again')
-    return shape[0], shape[1], shape[2]
+    """(C, H, W) of the images that a run was trained on. Errors: as :func:`read_claim`."""
+    return read_claim(folder).image_shape
 
 
 def evaluate_run(folder: Path, dataset: Dataset) -> CleanMetrics:
@@ -196,9 +192,10 @@ def dataset_fits(folder: Path, spec: RunSpec, dataset: Dataset, remedy: str | No
 
     ``remedy``: what to do about other images; None: what helps whoever opens a finished run.
     """
-    if read_spec(folder) != spec:
+    claimed = read_claim(folder)
+    if claimed.spec != spec:
         raise ValueError(f"{folder} is a run of another experiment (see its {SPEC_FILE}); choose another --out")
-    if read_json(folder / SPEC_FILE).get("data_fingerprint") != dataset.fingerprint:
+    if claimed.data_fingerprint != dataset.fingerprint:
         remedy = remedy or f"give --data with those behind {spec.data!r}, as they were then"
         raise ValueError(f"{folder} was trained on other images than {dataset.name} has now; {remedy}")
 
@@ -207,7 +204,6 @@ def _claim_folder(folder: Path, spec: RunSpec, dataset: Dataset) -> None:
     if (folder / SPEC_FILE).is_file():
         return
     try:
-        data = {"data_fingerprint": dataset.fingerprint, "image_shape": dataset.image_shape}
-        write_json(folder / SPEC_FILE, {"spec": spec.to_json(), **data})
+        CLAIM.write(ClaimedRun(spec, dataset.fingerprint, dataset.image_shape), folder)
     except OSError as error:
         raise ValueError(f"cannot write to the output folder {folder}: {error.strerror or error}") from error

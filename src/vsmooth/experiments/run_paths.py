@@ -12,9 +12,9 @@ from torch import nn
 
 from vsmooth.data import Dataset
 from vsmooth.experiments.build import place
-from vsmooth.experiments.run import SPEC_FILE, dataset_fits, finished_record, load_run, read_spec
+from vsmooth.experiments.run import dataset_fits, finished_record, load_run, read_claim, read_spec
+from vsmooth.experiments.specs.spec_file import SPEC_FILE
 from vsmooth.records.comparison import SUMMARY_FILE, Comparison, load_comparison
-from vsmooth.records.json_files import read_json
 from vsmooth.records.run import RunRecord
 
 
@@ -84,7 +84,7 @@ def _check_one_experiment(runs: Sequence[RunRecord]) -> None:
 
 
 def _fingerprint(run: RunRecord) -> str:
-    return str(read_json(Path(run.folder) / SPEC_FILE).get("data_fingerprint"))
+    return read_claim(Path(run.folder)).data_fingerprint
 
 
 def _class_names(folders: Sequence[Path], runs: Sequence[RunRecord]) -> tuple[str, ...]:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from cattrs import Converter
+
 from vsmooth.atomic import replacing
-from vsmooth.records.serialisation import from_plain, to_plain
+from vsmooth.records.serialisation import CONVERTER, from_plain, to_plain
 
 SCHEMA = 2
 T = TypeVar("T")
@@ -21,15 +23,19 @@ _DIGITS = 20  # of a whole number; more are beyond 64 bits
 
 @dataclass(frozen=True)
 class RecordFile(Generic[T]):
-    """A kind of file that holds one record: its `name` in a folder, the `kind` of the record, and the `remedy`."""
+    """A kind of file that holds one record: its `name` in a folder, the `kind` of the record, and the `remedy`.
+
+    converter: `CONVERTER`, or one that knows texts of its own.
+    """
 
     name: str
     kind: type[T]
     remedy: str = _AGAIN
+    converter: Converter = CONVERTER
 
     def write(self, record: T, folder: str | Path) -> Path:
         """Writes `folder/name`."""
-        return write_json(Path(folder) / self.name, to_plain(record, self.kind))
+        return write_json(Path(folder) / self.name, to_plain(record, self.kind, self.converter))
 
     def read(self, folder: str | Path) -> T:
         """The record in `folder`; ValueError naming the file and, where it is another record, the field."""
@@ -43,7 +49,7 @@ class RecordFile(Generic[T]):
         """The record at `path`, whatever its name; ValueError as `read`."""
         value = read_json(path, self.remedy)
         try:
-            return from_plain(self.kind, value)
+            return from_plain(self.kind, value, self.converter)
         except ValueError as error:
             raise ValueError(f"{path} is damaged: {error}; {self.remedy}") from None
 

@@ -16,7 +16,7 @@ from vsmooth.experiments.specs.standard import StandardTraining
 from vsmooth.labels import OneHot
 from vsmooth.losses import LabelObjective, Objective, parse_objective
 from vsmooth.methods import Plain
-from vsmooth.records.serialisation import from_plain, make_converter, register_text, to_plain
+from vsmooth.records.serialisation import make_converter, register_text, to_plain
 from vsmooth.train.hardware import Precision
 from vsmooth.train.optim import Optimization
 
@@ -73,16 +73,9 @@ class RunSpec:
         self.method.check_fits(self.mixing)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values with a schema number; the objective as its text."""
-        return {"schema": SCHEMA, **to_plain(self, RunSpec, _CONVERTER)}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> RunSpec:
-        """Undo :meth:`to_json`; ``ValueError`` for the spec of another version and for one that is damaged."""
-        rest = dict(value)
-        if (schema := rest.pop("schema", None)) != SCHEMA:
-            raise ValueError(f"the run's spec is of another vsmooth version (schema {schema}, not {SCHEMA})")
-        return from_plain(cls, rest, _CONVERTER)
+        """Plain values; the objective as its text. `from_plain` with the `CONVERTER` of this module undoes it."""
+        found: dict[str, Any] = to_plain(self, RunSpec, CONVERTER)
+        return found
 
     @property
     def key(self) -> str:
@@ -102,8 +95,8 @@ class RunSpec:
         return replace(self, objective=objective, seed=self.seed if seed is None else seed)
 
 
-_CONVERTER = make_converter()
-register_text(_CONVERTER, Objective, lambda objective: objective.text, parse_objective)  # type: ignore[type-abstract]
+CONVERTER = make_converter()
+register_text(CONVERTER, Objective, lambda objective: objective.text, parse_objective)  # type: ignore[type-abstract]
 
 
 def _canonical(value: Any) -> dict[str, Any]:
@@ -112,5 +105,5 @@ def _canonical(value: Any) -> dict[str, Any]:
     for name, own in differing(value).items():
         nested = is_dataclass(own) and not isinstance(own, Objective)
         kind = {"kind": own.kind} if nested and "kind" in vars(type(own)) else {}
-        found[name] = kind | _canonical(own) if nested else to_plain(own, None, _CONVERTER)
+        found[name] = kind | _canonical(own) if nested else to_plain(own, None, CONVERTER)
     return found

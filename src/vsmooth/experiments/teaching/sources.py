@@ -17,9 +17,10 @@ from vsmooth.data import Dataset, ImageSet, Split
 from vsmooth.evaluate import Predictions
 from vsmooth.experiments.build import place, training_splits
 from vsmooth.experiments.results import evaluate_split
-from vsmooth.experiments.run import SPEC_FILE, finished_record, load_run, read_spec, trained_image_shape
+from vsmooth.experiments.run import finished_record, load_run, read_spec, trained_image_shape
 from vsmooth.experiments.specs.distillation import Distillation
 from vsmooth.experiments.specs.run_spec import RunSpec
+from vsmooth.experiments.specs.spec_file import SPEC_FILE
 from vsmooth.experiments.teaching.lesson import TeacherSource
 from vsmooth.head import LogitSet, virtual_heads
 from vsmooth.methods import NetworkTeacher, SavedTeacher, Teacher

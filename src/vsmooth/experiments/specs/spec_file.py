@@ -1,0 +1,26 @@
+"""`spec.json`, which claims a run's folder: what is trained there, and on which images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from vsmooth.experiments.specs.run_spec import CONVERTER, RunSpec
+from vsmooth.records.bounds import Range
+from vsmooth.records.json_files import RecordFile
+
+SPEC_FILE = "spec.json"
+_LARGEST_SIDE = 2**16
+_Side = Annotated[int, Range(1, _LARGEST_SIDE)]
+
+
+@dataclass(frozen=True)
+class ClaimedRun:
+    """What a folder is for. data_fingerprint: of the images and labels; image_shape: (C, H, W)."""
+
+    spec: RunSpec
+    data_fingerprint: str
+    image_shape: tuple[_Side, _Side, _Side]
+
+
+CLAIM = RecordFile(SPEC_FILE, ClaimedRun, "delete its folder and train again", CONVERTER)
