@@ -114,7 +114,7 @@ class Cascade:
         mine = range(self.sharing.rank, len(batches), self.sharing.world_size)
         done, standing, total = 0, int(chosen.sum()), sum(len(batches[number]) for number in mine)
         for number in mine:
-            part = self.parts.load(stage, number, batches[number])
+            part = self.parts.load(stage, number, batches[number], self.images.shape[1:])
             if part is None:
                 with _seeded(f"{self.seed}/{stage}/{number}", self.device):
                     part = self._in_memory(job, batches[number])
@@ -129,7 +129,7 @@ class Cascade:
         return chosen.index_put((whole.indices[whole.fooled],), torch.tensor(False))
 
     def _read(self, stage: str, number: int, indices: Tensor) -> Part:
-        part = self.parts.load(stage, number, indices)
+        part = self.parts.load(stage, number, indices, self.images.shape[1:])
         if part is None:
             raise ValueError(
                 f"batch {number} of the attack {stage!r} is missing: the processes must share one folder, and none of "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from vsmooth.atomic import replacing
 from vsmooth.digests import DamagedFileError, check_written, write_digest
+
+_AGAIN = "the batch is attacked again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +30,21 @@ class Part:
     fooled: Tensor
     found: Tensor
     images: Tensor
+
+    def fits(self, image_shape: Sequence[int]) -> bool:
+        """Whether these are outcomes of such images, as the attacks leave them: a damaged file may hold anything."""
+        count = len(self.indices)
+        return (
+            self.fooled.dtype == torch.bool
+            and self.fooled.shape == (count,)
+            and self.found.dtype == torch.int64
+            and self.found.ndim == 1
+            and bool(torch.isin(self.found, self.indices[self.fooled]).all())
+            and len(self.found.unique()) == len(self.found)
+            and self.images.dtype == torch.float32
+            and self.images.shape == (len(self.found), *image_shape)
+            and bool(self.images.isfinite().all())
+        )
 
     @classmethod
     def join(cls, parts: Sequence[Part], image_shape: Sequence[int]) -> Part:
@@ -47,8 +65,8 @@ class Parts:
     def save(self, stage: str, batch: int, part: Part) -> None:
         self._parts[stage, batch] = part
 
-    def load(self, stage: str, batch: int, indices: Tensor) -> Part | None:
-        """The part of just these images; None if there is none."""
+    def load(self, stage: str, batch: int, indices: Tensor, image_shape: Sequence[int]) -> Part | None:
+        """The part of just these images (B, *image_shape); None if there is none."""
         found = self._parts.get((stage, batch))
         return found if found is not None and torch.equal(found.indices, indices) else None
 
@@ -74,18 +92,33 @@ class FolderParts(Parts):
             save_file({name: values.contiguous() for name, values in vars(part).items()}, partial)
         write_digest(self._path(stage, batch))
 
-    def load(self, stage: str, batch: int, indices: Tensor) -> Part | None:
-        try:
-            part = Part(**load_file(check_written(self._path(stage, batch), "the batch is attacked again")))
-        except (OSError, SafetensorError, TypeError, DamagedFileError):
+    def load(self, stage: str, batch: int, indices: Tensor, image_shape: Sequence[int]) -> Part | None:
+        """Warns of a file that is damaged."""
+        path = self._path(stage, batch)
+        if not path.is_file():
             return None
-        return part if torch.equal(part.indices, indices) else None
+        try:
+            part = Part(**load_file(check_written(path, _AGAIN)))
+        except (OSError, SafetensorError, TypeError, DamagedFileError) as error:
+            _tell(path, str(error))
+            return None
+        if not torch.equal(part.indices, indices):
+            return None
+        if not part.fits(image_shape):
+            _tell(path, "what it holds does not fit its images")
+            return None
+        return part
 
     def within(self, name: str) -> Parts:
         return FolderParts(self.folder / name)
 
     def _path(self, stage: str, batch: int) -> Path:
         return self.folder / stage / f"{batch:05d}.safetensors"
+
+
+def _tell(path: Path, problem: str) -> None:
+    told = problem if problem.startswith(str(path)) else f"{path} is damaged: {problem}"
+    warnings.warn(told if told.endswith(_AGAIN) else f"{told}; {_AGAIN}", stacklevel=3)
 
 
 class _Named(Parts):
@@ -95,8 +128,8 @@ class _Named(Parts):
     def save(self, stage: str, batch: int, part: Part) -> None:
         self._whole.save(f"{self._name}/{stage}", batch, part)
 
-    def load(self, stage: str, batch: int, indices: Tensor) -> Part | None:
-        return self._whole.load(f"{self._name}/{stage}", batch, indices)
+    def load(self, stage: str, batch: int, indices: Tensor, image_shape: Sequence[int]) -> Part | None:
+        return self._whole.load(f"{self._name}/{stage}", batch, indices, image_shape)
 
     def within(self, name: str) -> Parts:
         return _Named(self._whole, f"{self._name}/{name}")
