@@ -17,6 +17,7 @@ from vsmooth.losses import Divergence, kl_divergence
 from vsmooth.losses.objective import LabelObjective
 from vsmooth.methods import Distill, NetworkTeacher, SavedTeacher
 from vsmooth.methods.teacher_cache import CachedTeacher, CacheKey, Storage, write_cache
+from vsmooth.records.serialisation import from_plain, to_plain
 
 CLASSES, SAMPLES, VIEWS = 10, 48, 3
 AUGMENTATION = Augmentation(2)
@@ -165,7 +166,7 @@ def test_another_cache_is_detected(images: ImageSet, tmp_path: Path, name: str) 
 def test_key_survives_its_file() -> None:
     assert replace(KEY, augmentation=Augmentation(2)).name == KEY.name
     rich = replace(KEY, augmentation=Augmentation(0, resized_crop=(0.5, 1.0)))
-    assert json.loads(json.dumps(rich.to_json())) == rich.to_json()
+    assert from_plain(CacheKey, json.loads(json.dumps(to_plain(rich)))) == rich
 
 
 def test_unfinished_or_damaged_caches(images: ImageSet, tmp_path: Path) -> None:

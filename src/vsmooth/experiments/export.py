@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -14,10 +14,31 @@ from vsmooth.experiments.run import load_run, read_spec
 from vsmooth.head import remove_virtual_classes, virtual_heads
 from vsmooth.metrics import TemperatureScaled
 from vsmooth.models import build_model
+from vsmooth.records.bounds import NumClasses, Side
+from vsmooth.records.json_files import parse_json
+from vsmooth.records.serialisation import from_plain, to_plain
 from vsmooth.train import CheckpointError, load_weights, read_weights, save_weights
 
 CALIBRATED_FILE = "model-calibrated.safetensors"
 _KEY = "vsmooth"
+
+
+@dataclass(frozen=True)
+class _Network:
+    """What builds the network; image_size: (height, width)."""
+
+    name: str
+    num_classes: NumClasses
+    in_channels: Side
+    image_size: tuple[Side, Side]
+
+
+@dataclass(frozen=True)
+class _Exported:
+    """What the metadata of the file hold."""
+
+    network: _Network
+    classes: tuple[str, ...]
 
 
 def export_calibrated(folder: Path, dataset: Dataset, temperature: float) -> Path:
@@ -30,12 +51,10 @@ def export_calibrated(folder: Path, dataset: Dataset, temperature: float) -> Pat
     model = load_run(folder)
     plain = remove_virtual_classes(model) if virtual_heads(model) else model
     channels, height, width = dataset.image_shape
-    network = {
-        "name": spec.model, "num_classes": dataset.num_classes, "in_channels": channels, "image_size": [height, width]
-    }
+    network = _Network(spec.model, dataset.num_classes, channels, (height, width))
     tensors = TemperatureScaled(plain, temperature).state_dict()
     path = folder / CALIBRATED_FILE
-    save_weights(path, tensors, {_KEY: json.dumps({"network": network, "classes": dataset.classes})})
+    save_weights(path, tensors, {_KEY: json.dumps(to_plain(_Exported(network, dataset.classes)))})
     write_digest(path)
     return path
 
@@ -53,19 +72,19 @@ def load_calibrated(path: str | Path) -> TemperatureScaled:
     if digest_file(path).is_file():
         check_written(path, "`vsmooth calibrate RUN --store-temperature` writes it anew")
     network = _read_network(path)
-    model = TemperatureScaled(build_model(**network), 1.0)
+    model = TemperatureScaled(build_model(**vars(network)), 1.0)
     load_weights(model, read_weights(path), path)
     return model.eval()
 
 
-def _read_network(path: Path) -> dict[str, Any]:
+def _read_network(path: Path) -> _Network:
     try:
         with safe_open(path, framework="pt") as file:
-            network = dict(json.loads((file.metadata() or {})[_KEY])["network"])
-        return {**network, "image_size": tuple(network["image_size"])}
+            told = from_plain(_Exported, parse_json((file.metadata() or {})[_KEY]))
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot read weights from {path}: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, ValueError) as error:
         raise CheckpointError(
-            f"{path} is no calibrated network: `vsmooth calibrate RUN --store-temperature` writes one"
+            f"{path} is no calibrated network ({error}): `vsmooth calibrate RUN --store-temperature` writes one"
         ) from error
+    return told.network

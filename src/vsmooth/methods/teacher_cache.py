@@ -10,9 +10,8 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -24,9 +23,12 @@ from vsmooth.data import Augmentation, Batch, BatchSource
 from vsmooth.digests import check_written, digest_file, write_digest
 from vsmooth.head import LogitSet
 from vsmooth.methods.teacher import Teacher, check_width, places
+from vsmooth.records.bounds import Count, Positive
+from vsmooth.records.json_files import RecordFile
+from vsmooth.records.plain_values import brief
+from vsmooth.records.serialisation import to_plain
 
 KEY_FILE = "cache.json"
-_FORMAT = 1
 _REMEDY = "delete it and run the same command again"
 _MOST_SHORT = 1 << 15  # classes that an int16 can name
 
@@ -87,12 +89,12 @@ class CacheKey:
 
     teacher: str
     taught: LogitSet
-    width: int
+    width: Positive
     precision: str
     data: str
-    samples: int
+    samples: Count
     augmentation: Augmentation
-    seed: int
+    seed: Count
     views: int
     storage: Storage = Storage()
 
@@ -100,15 +102,13 @@ class CacheKey:
         if self.views < 1:
             raise ValueError(f"views must be at least 1, got {self.views}")
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        plain: dict[str, Any] = json.loads(json.dumps({"format": _FORMAT, **asdict(self)}))
-        return plain
-
     @property
     def name(self) -> str:
         """Ten hexadecimal digits that change with any field: a folder's name."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:10]
+        return hashlib.sha256(json.dumps(to_plain(self), sort_keys=True).encode()).hexdigest()[:10]
+
+
+_KEYS = RecordFile(KEY_FILE, CacheKey, "delete its folder and run again")
 
 
 class CachedTeacher(Teacher):
@@ -159,8 +159,7 @@ def write_cache(
     """
     if (folder / KEY_FILE).is_file():
         _check_key(folder, key)
-    with replacing(folder / KEY_FILE) as partial:
-        partial.write_text(json.dumps(key.to_json(), indent=1))
+    _KEYS.write(key, folder)
     for view in range(key.views) if views is None else views:
         if _is_written(folder, view):
             continue
@@ -197,18 +196,12 @@ def _check_samples(tables: dict[str, Tensor], key: CacheKey, folder: Path) -> No
 
 
 def _check_key(folder: Path, key: CacheKey) -> None:
-    path = folder / KEY_FILE
-    try:
-        found = json.loads(path.read_text())
-        entries = dict(found)
-    except FileNotFoundError:
-        raise ValueError(f"{folder} is no cache of a teacher's logits: it has no {KEY_FILE}") from None
-    except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); delete {folder} and run again") from error
-    own = key.to_json()
-    differing = [name for name in own if entries.get(name) != own[name]]
+    found = _KEYS.find(folder)
+    if found is None:
+        raise ValueError(f"{folder} is no cache of a teacher's logits: it has no {KEY_FILE}")
+    differing = [name for name in vars(key) if getattr(found, name) != getattr(key, name)]
     if differing:
-        values = "; ".join(f"{name} {entries.get(name)}, not {own[name]}" for name in differing)
+        values = "; ".join(f"{name} {brief(getattr(found, name))}, not {getattr(key, name)}" for name in differing)
         raise ValueError(f"the cache in {folder} is another one: {values}; delete it or choose another folder")
 
 

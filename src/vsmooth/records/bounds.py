@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 MOST_CLASSES = 1_000_000
+LARGEST_SIDE = 2**16  # pixels of an image, and channels
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Range:
 Count = Annotated[int, Range(0)]
 Positive = Annotated[int, Range(1)]
 NumClasses = Annotated[int, Range(1, MOST_CLASSES)]
+Side = Annotated[int, Range(1, LARGEST_SIDE)]
 NumVirtual = Annotated[int, Range(0, MOST_CLASSES)]
 Share = Annotated[float, Range(0, 1)]
 NotNegative = Annotated[float, Range(0)]

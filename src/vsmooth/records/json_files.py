@@ -74,14 +74,19 @@ def read_json(path: str | Path, remedy: str = _AGAIN) -> dict[str, Any]:
     try:
         if (size := path.stat().st_size) > _LARGEST_FILE:
             raise ValueError(f"it has {size:,} bytes, a record at most {_LARGEST_FILE:,}")
-        text = path.read_text(encoding="utf-8")
-        value = json.loads(text, parse_float=_float, parse_int=_int, parse_constant=_NoNumber)
+        value = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read ({error}); {remedy}") from None
-    except RecursionError:
-        raise ValueError(f"{path} cannot be read (it is nested too deeply); {remedy}") from None
     _check_schema(path, value, remedy)
     return {name: item for name, item in value.items() if name != "schema"}
+
+
+def parse_json(text: str) -> Any:
+    """Plain values; ValueError for text that is no JSON. A number that is none of 64 bits becomes an object."""
+    try:
+        return json.loads(text, parse_float=_float, parse_int=_int, parse_constant=_NoNumber)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _check_schema(path: Path, value: Any, remedy: str) -> None:

@@ -18,6 +18,9 @@ from torch import Tensor, nn
 
 from vsmooth.atomic import replacing
 from vsmooth.digests import digest_of
+from vsmooth.records.bounds import Count
+from vsmooth.records.json_files import parse_json
+from vsmooth.records.serialisation import from_plain, to_plain
 from vsmooth.train.processes import sharded_like
 
 _FORMAT = 2
@@ -29,11 +32,21 @@ class CheckpointError(RuntimeError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Tensors by group ("model", "optimizer", ...) and plain values at one step."""
+    """Tensors by group ("model", "optimizer", ...) and plain values at one step; NaN among them is read as None."""
 
     step: int
     tensors: dict[str, dict[str, Tensor]]
     values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _State:
+    """What `state.json` holds, besides the checksum of all this."""
+
+    format: int
+    step: Count
+    sha256: dict[str, str]
+    values: dict[str, Any]
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> None:
@@ -51,7 +64,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> None
             group: save_weights(temporary / f"{group}.safetensors", tensors)
             for group, tensors in checkpoint.tensors.items()
         }
-        state = {"format": _FORMAT, "step": checkpoint.step, "sha256": digests, "values": checkpoint.values}
+        state = to_plain(_State(_FORMAT, checkpoint.step, digests, checkpoint.values))
         with replacing(temporary / "state.json") as partial:
             partial.write_text(json.dumps({**state, "checksum": _checksum(state)}))
         shutil.rmtree(final, ignore_errors=True)
@@ -146,20 +159,19 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor])
 
 
 def _read(path: Path) -> Checkpoint:
-    state = json.loads((path / "state.json").read_text())
-    if not isinstance(state, dict) or state.pop("checksum", None) != _checksum(state):
+    stored = parse_json((path / "state.json").read_text(encoding="utf-8"))
+    if not isinstance(stored, dict) or stored.pop("checksum", None) != _checksum(stored):
         raise ValueError("state.json is truncated or changed")
-    if state.keys() != {"format", "step", "sha256", "values"}:
-        raise ValueError("state.json has other entries")
-    if state["format"] != _FORMAT:
-        raise ValueError(f"format {state['format']}, expected {_FORMAT}")
+    if stored.get("format") != _FORMAT:
+        raise ValueError(f"format {stored.get('format')!r:.40}, expected {_FORMAT}")
+    state = from_plain(_State, stored)
     tensors = {}
-    for group, digest in state["sha256"].items():
+    for group, digest in state.sha256.items():
         file = path / f"{group}.safetensors"
         if digest_of(file) != digest:
             raise ValueError(f"{file.name} is truncated or changed")
         tensors[group] = load_file(file)
-    return Checkpoint(state["step"], tensors, state["values"])
+    return Checkpoint(state.step, tensors, state.values)
 
 
 def _steps(folder: Path) -> list[Path]:
@@ -172,4 +184,4 @@ def _step_of(path: Path) -> int:
 
 
 def _checksum(state: Any) -> str:
-    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(state, sort_keys=True, default=repr).encode()).hexdigest()

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -18,8 +17,17 @@ from torch import Tensor, nn
 from vsmooth.data import Batch, BatchSource
 from vsmooth.data.seeds import seed_of
 from vsmooth.methods import Loss, Method, Plain, StepRule
+from vsmooth.records.bounds import Count
 from vsmooth.records.run import EpochRecord
-from vsmooth.train.checkpoint import Checkpoint, load_newest, load_optimizer, load_weights, optimizer_tensors
+from vsmooth.records.serialisation import from_plain
+from vsmooth.train.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    load_newest,
+    load_optimizer,
+    load_weights,
+    optimizer_tensors,
+)
 from vsmooth.train.checkpoint import save_checkpoint as write_checkpoint
 from vsmooth.train.ema import WeightAverage
 from vsmooth.train.interrupt import Interrupted, deferred_signals
@@ -40,11 +48,20 @@ class TrainingDivergedError(RuntimeError):
 class _State:
     """Where training stands; with the tensors it is all that a resumed run needs."""
 
-    step: int = 0  # batches done, over all epochs
+    step: Count = 0  # batches done, over all epochs
     loss_sum: float = 0.0  # over this epoch's batches
     part_sums: dict[str, float] = field(default_factory=dict)  # the same of the parts of the loss
     seconds: float = 0.0  # in this epoch's training steps
-    history: list[EpochRecord] = field(default_factory=list)
+    history: tuple[EpochRecord, ...] = ()
+
+
+def _stored_state(checkpoint: Checkpoint, folder: Path) -> _State:
+    """CheckpointError names the field that does not fit."""
+    try:
+        return from_plain(_State, checkpoint.values)
+    except ValueError as error:
+        place = folder / f"step-{checkpoint.step:08d}"
+        raise CheckpointError(f"{place} is damaged: values.{error}; delete it and run the same command again") from None
 
 
 @dataclass(frozen=True)
@@ -125,7 +142,7 @@ class Trainer:
             while self.state.step < self.total:
                 epoch, start = divmod(self.state.step, len(self.batches))
                 self._train_epoch(epoch, start, signals)
-        history = tuple(self.state.history)
+        history = self.state.history
         seconds = sum(log.seconds for log in history)
         # The median: a first epoch in which memory is touched and code compiled does not speak for the others.
         return Trained(self._result(), history, seconds, median(log.images_per_second for log in history))
@@ -227,7 +244,7 @@ class Trainer:
             dict(self.evaluate(self._evaluated())),
             {name: part / steps for name, part in self.state.part_sums.items()},
         )
-        self.state.history.append(record)
+        self.state.history = (*self.state.history, record)
         self.state.loss_sum = self.state.seconds = 0.0
         self.state.part_sums = {}
         self.listener.on_epoch(record)
@@ -273,9 +290,7 @@ class Trainer:
         load_optimizer(self.optimizer, checkpoint.tensors["optimizer"])
         if self.average.model is not None:
             load_weights(self.average.model, checkpoint.tensors["average"], self.checkpoints)
-        values: dict[str, Any] = dict(checkpoint.values)
-        values["history"] = [EpochRecord(**record) for record in values["history"]]
-        self.state = _State(**values)
+        self.state = _stored_state(checkpoint, self.checkpoints)
         epoch, step = divmod(self.state.step, len(self.batches))
         where = f"at epoch {epoch + 1}, step {step + 1}" if self.state.step < self.total else "after the last epoch"
         self.listener.on_message(f"resuming {where}")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 from vsmooth.experiments.specs.run_spec import CONVERTER, RunSpec
-from vsmooth.records.bounds import Range
+from vsmooth.records.bounds import Side
 from vsmooth.records.json_files import RecordFile
 
 SPEC_FILE = "spec.json"
-_LARGEST_SIDE = 2**16
-_Side = Annotated[int, Range(1, _LARGEST_SIDE)]
 
 
 @dataclass(frozen=True)
@@ -20,7 +17,7 @@ class ClaimedRun:
 
     spec: RunSpec
     data_fingerprint: str
-    image_shape: tuple[_Side, _Side, _Side]
+    image_shape: tuple[Side, Side, Side]
 
 
 CLAIM = RecordFile(SPEC_FILE, ClaimedRun, "delete its folder and train again", CONVERTER)
