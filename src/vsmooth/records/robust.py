@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -39,7 +39,7 @@ class AttackRecord:
     name: str
     settings: Mapping[str, Any]
     standing: Count
-    precision: str = "fp32"
+    precision: Literal["fp32", "bf16"] = "fp32"
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class ColumnRecord:
     """
 
     name: str
-    view: str
-    on: str
+    view: Literal["real", "all"]
+    on: Literal["right", "standing"]
     attacked: Count
     standing: Standing
     attacks: tuple[AttackRecord, ...]
@@ -80,7 +80,7 @@ class RobustRecord:
     headline: Standing
     weights: str
     seed: Count
-    precision: str
+    precision: Literal["fp32", "bf16"]
     seconds: NotNegative
     sanity: SanityReport | None = None
     autoattack_version: str = ""
@@ -89,7 +89,7 @@ class RobustRecord:
     notes: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
-    judgements: int = 1
+    judgements: Positive = 1
 
     @property
     def findings(self) -> tuple[str, ...]:

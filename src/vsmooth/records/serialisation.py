@@ -3,7 +3,8 @@
 A class is described by its type hints alone. Read are bool, int, float, str, Literal, `X | None`, tuples, mappings with
 text as keys, tensors of one dimension, frozen dataclasses, unions of them (told apart by `kind`), and numbers with a
 `Range`. Nothing is coerced, except that a whole number is also a float. NaN is null, in float fields alone; so is an
-infinite number, which JSON cannot write, so that it is NaN when it is read.
+infinite number, which JSON cannot write, so that it is NaN when it is read. A class with a method `check_stored` is
+asked by it whether what a file says of it can be true.
 """
 
 from __future__ import annotations
@@ -142,7 +143,10 @@ def _record_reader(kind: Any, converter: Converter) -> Read:
             raise FieldError("missing", f".{missing[0]}")
         if unknown := [name for name in found if name not in kinds]:
             raise FieldError(f"unknown field {brief(unknown[0])}")
-        return build(kind, **{name: at(f".{name}", converter.structure, found[name], kinds[name]) for name in kinds})
+        record = build(kind, **{name: at(f".{name}", converter.structure, found[name], kinds[name]) for name in kinds})
+        if (check := getattr(record, "check_stored", None)) is not None:
+            build(check)
+        return record
 
     return read
 

@@ -32,6 +32,15 @@ class Standing:
         if not 0 <= self.low <= self.accuracy + _ROUNDING or not self.accuracy - _ROUNDING <= self.high <= 1:
             raise ValueError(f"the interval of {self.count} of {self.images} is not {self.low:.4g} to {self.high:.4g}")
 
+    def check_stored(self) -> None:
+        """ValueError unless the interval is that of the count, up to rounding: so a changed count is noticed."""
+        own = Standing.of(self.count, self.images)
+        if max(abs(self.low - own.low), abs(self.high - own.high)) > _ROUNDING:
+            raise ValueError(
+                f"the interval of {self.count} of {self.images} is {own.low:.4g} to {own.high:.4g}, not {self.low:.4g} "
+                f"to {self.high:.4g}"
+            )
+
     @classmethod
     def of(cls, count: int, images: int) -> Standing:
         """With the score interval of `wilson_interval`; ValueError unless 0 <= count <= images and images >= 1."""
