@@ -196,5 +196,5 @@ def test_a_deeply_nested_classes_json(tmp_path: Path) -> None:
 def test_class_names_that_no_page_can_show(tmp_path: Path) -> None:
     folder = parquet_folder(tmp_path)
     (folder / "classes.json").write_text(json.dumps(["a", "b", "\ud800"]))
-    with pytest.raises(ValueError, match=r"the class name '\\ud800' is not valid Unicode text; rename the class"):
+    with pytest.raises(ValueError, match=r"a class name is not valid Unicode text, got '\\ud800': rename it"):
         load_dataset(str(folder))

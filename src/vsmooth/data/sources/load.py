@@ -14,6 +14,7 @@ from vsmooth.data.sources.known_sets import KNOWN_SETS
 from vsmooth.data.sources.parquet import SPLIT_PREFIXES, find_split_files, load_parquet
 from vsmooth.data.sources.torchvision_sets import TORCHVISION_SETS, load_torchvision
 from vsmooth.data.storage.dataset import Dataset
+from vsmooth.texts import check_unicode
 
 EMBEDDED = ("embedded", embedded.NAME)
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -56,6 +57,7 @@ def load_dataset(source: str, *, image_size: int | None = None, skip_broken: boo
     `Dataset.skipped` has their names.
     Errors: ValueError that says what was looked for and where; ModuleNotFoundError for a missing package.
     """
+    check_unicode("the name of the data", source)
     loading = Loading(image_size, skip_broken)
     if source in EMBEDDED or source in TORCHVISION_SETS:
         _check_resident(source, image_size)

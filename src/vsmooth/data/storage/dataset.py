@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vsmooth.data.storage.files import FileSet
 from vsmooth.data.storage.images import ImageSet
+from vsmooth.texts import check_unicode
 
 GREY_LEVEL = 1 / 255
 Split = ImageSet | FileSet
@@ -44,8 +45,7 @@ class Dataset:
             repeated = sorted({name for name in self.classes if self.classes.count(name) > 1})
             raise ValueError(f"{self.name}: class names must differ, but {repeated} occur more than once")
         for name in self.classes:
-            if name.encode(errors="ignore").decode() != name:
-                raise ValueError(f"{self.name}: the class name {name!r} is not valid Unicode text; rename the class")
+            check_unicode(f"{self.name}: a class name", name)
         for split, part in (("train", self.train), ("test", self.test)):
             low, high = int(part.labels.min()), int(part.labels.max())
             if low < 0 or high >= self.num_classes:

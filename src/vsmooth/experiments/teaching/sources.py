@@ -28,6 +28,7 @@ from vsmooth.models import Normalise, NormalisedModel, Resized
 from vsmooth.records.npz_files import read_arrays
 from vsmooth.records.run import WEIGHTS_FILE
 from vsmooth.records.teacher import TeacherRecord
+from vsmooth.texts import check_unicode
 from vsmooth.train import Precision
 
 TIMM = "timm:"
@@ -114,6 +115,7 @@ def open_teachers(origins: Sequence[str], dataset: Dataset) -> tuple[TeacherSour
 
 def open_teacher(origin: str, dataset: Dataset) -> TeacherSource:
     """The teacher that a text names: a run folder, ``timm:NAME``, or an npz file. Errors: as :func:`open_teachers`."""
+    check_unicode("the name of a teacher", origin)
     path = Path(origin)
     if origin.startswith(TIMM):
         return _open_timm(origin, dataset)

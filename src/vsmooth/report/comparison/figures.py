@@ -39,6 +39,7 @@ RC: Any = {
     "axes.titlelocation": "left",
     "axes.axisbelow": True,
     "text.color": INK,
+    "text.parse_math": False,  # names of classes and teachers are no formulas: "$" stands for itself
     "xtick.color": INK,
     "ytick.color": INK,
     "hatch.linewidth": 0.6,
