@@ -8,35 +8,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from cli_builders import TINY
+from cli_builders import ATTACK, FEW, TINY, taught_by
 
 from vsmooth.cli import main
-
-ATTACK = ["--attacks", "pgd", "--no-sanity", "--images", "40"]
-FEW = ["--resamples", "40"]
-STUDENT = ["--student", "small", "--cache-teacher", "2"]
-
-
-@pytest.fixture(scope="module")
-def _whole(trained: Path, toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("whole")
-    runs = shutil.copytree(trained, root / "runs")
-    (run,) = runs.glob("vs-*")
-    assert main(["inspect", str(runs), *FEW, "--samples", "2"]) == 0
-    assert main(["calibrate", str(run), *FEW]) == 0
-    assert main(["attack", str(run), *ATTACK]) == 0
-    assert main(["distill", *taught_by(run, root, toy_folder)]) == 0
-    return root
-
-
-@pytest.fixture
-def whole(_whole: Path, tmp_path: Path) -> Path:
-    """`runs` with everything that can be saved of a run, and `taught` with a teacher's cached logits."""
-    return shutil.copytree(_whole, tmp_path / "whole")
-
-
-def taught_by(run: Path, root: Path, data: Path) -> list[str]:
-    return ["--teacher", str(run), "--data", str(data), "--out", str(root / "taught"), *STUDENT, *TINY]
 
 
 def contents(root: Path) -> dict[str, bytes]:

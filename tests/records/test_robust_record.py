@@ -71,6 +71,15 @@ def test_a_foreign_record(tmp_path: Path, change: dict[str, object]) -> None:
         read_robust(tmp_path)
 
 
+def test_an_interval_that_is_not_of_its_count(tmp_path: Path) -> None:
+    path = write_robust(RECORD, tmp_path / ATTACK_FOLDER / "a")
+    value = json.loads(path.read_text())
+    value["headline"]["count"] = 5  # inside the interval of 4 of 10, so that only its ends show it
+    path.write_text(json.dumps(value))
+    with pytest.raises(ValueError, match=r"headline: the interval of 5 of 10 is 0\.2366 to 0\.7634, not 0\.1682 to"):
+        read_robust(tmp_path)
+
+
 def test_a_damaged_record(tmp_path: Path) -> None:
     path = write_robust(RECORD, tmp_path / ATTACK_FOLDER / "a")
     path.write_text(path.read_text()[:100])

@@ -19,29 +19,32 @@ HOSTILE = {
     "deep": "[" * 100_000 + "]" * 100_000,
     "empty list": "[]",
     "nested list": "[[1]]",
-    "huge list": "[" + "0," * 200_000 + "0]",
+    "huge list": "[" + "0," * 100_000 + "0]",
     "object": "{}",
 }
 DELETED, EXTRA = "deleted", "extra"
-Step = str | int
+# What these hold is named freely: one name stands for all.
+OPEN = {
+    "metrics", "validation", "parts", "digests", "environment", "values", "differences", "cka", "overlap", "settings",
+    "scores", "sha256", "difference_from_baseline",
+}
+Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
 class Damage:
     """What is done to the value at `path` of a file."""
 
-    path: tuple[Step, ...]
+    path: Path
     kind: str
 
     @property
     def field(self) -> str:
-        """Its name without places in lists: "history[].loss"."""
-        words = ("[]" if isinstance(step, int) else f".{step}" for step in self.path)
+        """Without places in lists and free names: "history[].loss", "metrics.*"."""
+        words = []
+        for above, step in zip((None, *self.path), self.path, strict=False):
+            words.append("[]" if isinstance(step, int) else ".*" if above in OPEN else f".{step}")
         return "".join(words).removeprefix(".")
-
-    @property
-    def outermost(self) -> str:
-        return str(self.path[0])
 
     def done_to(self, text: str) -> str:
         """The text of the file with the damage."""
@@ -59,21 +62,25 @@ class Damage:
         return json.dumps(whole).replace('"@@"', HOSTILE.get(self.kind, ""))
 
 
-def damages(text: str) -> Iterator[Damage]:
-    """Every damage to every leaf and container; of a list its first and last item stand for all."""
+def damages(text: str) -> list[Damage]:
+    """Every damage to every leaf and every container, once for each field."""
+    found: dict[tuple[str, str], Damage] = {}
     for path, value in _walk(json.loads(text), ()):
-        if path:
-            yield from (Damage(path, kind) for kind in (*HOSTILE, DELETED))
-            if isinstance(value, dict):
-                yield Damage(path, EXTRA)
+        kinds = (*HOSTILE, DELETED, *((EXTRA,) if isinstance(value, dict) else ()))
+        for damage in (Damage(path, kind) for kind in kinds):
+            if path and path != ("schema",):
+                found.setdefault((damage.field, damage.kind), damage)
+    return list(found.values())
 
 
-def _walk(value: Any, path: tuple[Step, ...]) -> Iterator[tuple[tuple[Step, ...], Any]]:
+def _walk(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
     yield path, value
-    items: list[tuple[Step, Any]] = []
+    items: list[tuple[str | int, Any]] = []
     if isinstance(value, dict):
         items = list(value.items())
+        if path and path[-1] in OPEN:
+            items = items[:1]
     elif isinstance(value, list):
-        items = [(place, value[place]) for place in sorted({0, len(value) - 1}) if value]
+        items = list(enumerate(value))[-1:]
     for step, item in items:
         yield from _walk(item, (*path, step))

@@ -1,0 +1,279 @@
+"""Every field of every record with every kind of damage: one line that names file and field, or accepted on purpose."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from cli_builders import FEW, TINY, taught_by
+from record_damage import DELETED, EXTRA, Damage, damages
+
+from vsmooth.cli import main
+from vsmooth.evaluate import SanityReport, Standing
+from vsmooth.experiments.run import read_claim
+from vsmooth.methods.teacher_cache import CacheKey
+from vsmooth.records.calibration import read_calibration
+from vsmooth.records.comparison import load_comparison
+from vsmooth.records.inspection import read_inspection
+from vsmooth.records.json_files import RecordFile
+from vsmooth.records.robust import read_record_file, write_robust
+from vsmooth.records.run import read_record
+from vsmooth.records.sanity import LossGrid, SweepPoint
+from vsmooth.records.shift import read_shift
+
+SECONDS, BYTES = 20, 2 * 2**30
+HALF = Standing.of(5, 10)
+SANITY = SanityReport(
+    10, (SweepPoint(20, HALF),), (SweepPoint(0.1, HALF),), HALF, HALF, 0, 0.0,
+    LossGrid(3, (-1.0, 1.0), (0.0,), ((0.5,), (1.5,))),
+)
+_LIST, _ANY = {"empty list"}, {"null", "text", "true", "negative", "empty list", "nested list", "huge list", "object"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of record: where the file is, how it is read, and what is accepted on purpose: pattern of a field, kinds.
+
+    The first pattern that fits a field counts; a field that none fits accepts nothing.
+    """
+
+    file: str
+    read: Callable[[Path], Any]
+    accepted: tuple[tuple[str, set[str]], ...]
+
+
+_FREE = {"text", DELETED}  # a text of a mapping with free names
+_UNKNOWN = {"null"}  # a number that is not known
+_NUMBER = {"null", "negative"}  # a number without a range of its own
+_MAPPING = {"object", EXTRA}
+_OBJECTS = {"object"}  # a mapping of records
+_VARIANT = (
+    (r"variant\.(teacher\.)?objective\.(text|kind|name)|variant\.(method|step)\.\w+|variant\.outliers", {"text"}),
+    (r"variant\.teacher\.(name|origin|fingerprint|model)", {"text"}),
+    (r"variant\.(teacher\.)?objective\.parameter", _NUMBER),
+    (r"variant\.teacher(\.objective)?", {"null"}),
+)
+_RUN = (
+    *_VARIANT,
+    (r"data|model|folder", {"text"}),
+    (r"(metrics|history\[\]\.(validation|parts))\.\*", {*_NUMBER, DELETED}),
+    (r"metrics|history\[\]\.(validation|parts)", _MAPPING),
+    (r"history\[\]\.loss", _NUMBER),
+    (r"(history\[\]\.)?(learning_rate|seconds|train_seconds|images_per_second)", _UNKNOWN),
+    (r"history\[\]", {DELETED}),
+    (r"history", _LIST),
+    (r"selected_from", {"null", *_LIST}),
+    (r"digests\.\*", _FREE),
+    (r"digests", _OBJECTS),
+)
+_ENVIRONMENT = ((r"environment\.\*", _FREE), (r"environment", _OBJECTS))
+_CACHE = RecordFile("cache.json", CacheKey)
+KINDS = {
+    "record": Kind("runs/vs-*/record.json", lambda path: read_record(path.parent), _RUN),
+    "taught": Kind("taught/kd-*/record.json", lambda path: read_record(path.parent), _RUN),
+    # Of the rows a reader takes the folder alone: the rest is for people and other programs.
+    "summary": Kind("runs/summary.json", lambda path: load_comparison(path.parent), (
+        (r"rows\[\]\.folder|rows", set()),
+        (r"rows\[\]", {DELETED, EXTRA}),
+        (r"aggregate\[\]", {DELETED, *_MAPPING}),
+        (r"aggregate\[\]\..*", {*_ANY, DELETED, EXTRA}),
+        (r"rows\[\]\..*", {*_ANY, DELETED}),
+        (r"aggregate|classes", _LIST),
+        (r"command", {"text"}),
+        (r"classes\[\]", _FREE),
+        *_ENVIRONMENT,
+    )),
+    "spec": Kind("runs/vs-*/spec.json", lambda path: read_claim(path.parent), (
+        (r"spec\.(data|model)|data_fingerprint", {"text"}),
+        (r"spec\.step", _OBJECTS),
+        (r"spec\.optimization\.milestones\[\]", {DELETED}),
+        (r"spec\.optimization\.milestones", _LIST),
+        (r"spec\.optimization\.(clip_norm|ema_decay)|spec\.augmentation\.(resized_crop|rand_augment)", {"null"}),
+        (r"spec\.(train_limit|image_size)", {"null"}),
+        (r"spec\.(optimization\.nesterov|augmentation\.flip|compile_model|sync_batchnorm)", {"true"}),
+    )),
+    "calibration": Kind("runs/vs-*/calibration.json", lambda path: read_calibration(path.parent), (
+        (r"scores\.\*\.metrics\.\*\.\w+", _NUMBER),
+        (r"scores\.\*\.metrics\.\*", {DELETED}),
+        (r"scores\.\*\.metrics", _OBJECTS),
+        (r"scores\.\*\.diagram\.(edges|accuracy|confidence|low|high)\[\]", _UNKNOWN),
+        (r"(temperature|vector)\.nll_\w+|temperature\.temperature|vector\.(scale|bias)\[\]", _NUMBER),
+        (r"(temperature|vector)\.iterations", {"negative"}),
+        (r"(temperature|vector)\.converged", {"true"}),
+        (r"temperature|vector|validation_samples|fewest_of_a_class", {"null"}),
+    )),
+    "shift": Kind("runs/vs-*/shift.json", lambda path: read_shift(path.parent), (
+        (r"rows\[\]\.(accuracy|ece|nll|mean_confidence)", _UNKNOWN),
+    )),
+    "inspection": Kind("runs/vs-*/inspection.json", lambda path: read_inspection(path.parent), (
+        (r"virtual\.num_virtual", {"negative"}),
+        (r"virtual(\.distances)?\.(?!distances)\w+", _NUMBER),
+        (r"similarity\.(values|differences)\.\*\.\w+|similarity\.template_variation", _NUMBER),
+        (r"overlap\.\*\.(rank\.\w+|cosine)", _NUMBER),
+        (r"cka\.\*", {*_NUMBER, DELETED}),
+        (r"overlap\.\*|similarity\.(values|differences)\.\*", {DELETED}),
+        (r"cka", _MAPPING),
+        (r"overlap|similarity\.(values|differences)|digests", _OBJECTS),
+        (r"digests\.\*", _FREE),
+        (r"baseline", {"null", "text"}),
+        (r"classes", _LIST),
+        (r"virtual|similarity|similarity\.images_with_human_errors", {"null"}),
+    )),
+    "robust": Kind("runs/vs-*/attack/*/robust.json", read_record_file, (
+        (r"threat\.low", {"negative"}),
+        (r"columns\[\]\.attacks\[\]\.settings\.\*", {*_ANY, DELETED}),
+        (r"columns\[\]\.attacks\[\]\.settings", _MAPPING),
+        (r"columns(\[\]\.attacks)?|sanity\.(steps|epsilons)|autoattack_flags|notes", _LIST),
+        (r"columns\[\](\.attacks\[\])?|sanity\.(steps|epsilons)\[\]", {DELETED}),
+        (r"columns\[\]\.name|columns\[\]\.attacks\[\]\.name", {"text"}),
+        (r"weights|autoattack_version|transfer_from", {"text"}),
+        (r"seconds|sanity\.zero_gradient_share|sanity\.(steps|epsilons)\[\]\.at", _UNKNOWN),
+        (r"sanity(\.surface)?", {"null"}),
+        (r"sanity\.surface\.(along_\w+\[\]|loss\[\]\[\])", _NUMBER),
+        (r"digests\.\*", _FREE),
+        (r"digests", _OBJECTS),
+        *_ENVIRONMENT,
+    )),
+    "cache": Kind("taught/teacher-cache/*/cache.json", _CACHE.read_file, (
+        (r"teacher|precision|data", {"text"}),
+        (r"augmentation\.flip", {"true"}),
+        (r"augmentation\.(resized_crop|rand_augment)|storage\.top_k", {"null"}),
+    )),
+}
+
+
+@pytest.fixture(scope="module")
+def damaged_root(saved_whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A comparison with every kind of record."""
+    root = shutil.copytree(saved_whole, tmp_path_factory.mktemp("fuzzed") / "whole")
+    (run,) = (root / "runs").glob("vs-*")
+    assert main(["calibrate", str(run), *FEW, "--shift", "--corruptions", "fog", "--shift-images", "8"]) == 0
+    (robust,) = run.glob("attack/*/robust.json")
+    write_robust(replace(read_record_file(robust), sanity=SANITY), robust.parent)
+    return root
+
+
+@contextmanager
+def limited() -> Iterator[None]:
+    """A hang and memory without bounds become errors."""
+
+    def hang(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"hangs: no answer in {SECONDS} s")
+
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    handler = signal.signal(signal.SIGALRM, hang)
+    signal.alarm(SECONDS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + BYTES, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, handler)
+
+
+def is_on_purpose(kind: Kind, damage: Damage) -> bool:
+    found = (kinds for pattern, kinds in kind.accepted if re.fullmatch(pattern, damage.field))
+    return damage.kind in next(found, set())
+
+
+def outcome(read: Callable[[Path], Any], path: Path, damage: Damage) -> str:
+    """"accepted", "refused" in one line that names file and field, or what went wrong."""
+    try:
+        with limited():
+            read(path)
+    except ValueError as error:
+        told, outermost = str(error), str(damage.path[0])
+        named = str(path.parent) in told and (outermost in told or "nested too deeply" in told or damage.kind == EXTRA)
+        return "refused" if named and "\n" not in told and len(told) < 600 else f"says: {told[:300]}"
+    except BaseException as error:
+        return f"{type(error).__name__}: {error}"[:300]
+    return "accepted"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux does it")
+@pytest.mark.parametrize("name", list(KINDS))
+def test_every_field_of_every_record(damaged_root: Path, name: str) -> None:
+    kind = KINDS[name]
+    (path,) = damaged_root.glob(kind.file)
+    text = path.read_text()
+    kind.read(path)
+    wrong, tried = [], damages(text)
+    try:
+        for damage in tried:
+            path.write_text(damage.done_to(text))
+            found = outcome(kind.read, path, damage)
+            if found != ("accepted" if is_on_purpose(kind, damage) else "refused"):
+                wrong.append(f"{damage.field}, {damage.kind}: {found}")
+    finally:
+        path.write_text(text)
+    assert wrong == [], "\n".join([f"{len(wrong)} of {len(tried)}", *wrong])
+    assert len(tried) > 50
+
+
+VERBS = {
+    "record": (["evaluate", "RUN"], ["report", "RUNS"], ["calibrate", "RUN", *FEW], ["compare"]),
+    "summary": (["report", "RUNS"],),
+    "spec": (["evaluate", "RUN"], ["inspect", "RUN", *FEW], ["compare"]),
+    "calibration": (["report", "RUNS"],),
+    "shift": (["report", "RUNS"],),
+    "inspection": (["report", "RUNS"],),
+    "robust": (["report", "RUNS"], ["attack", "RUN", "--verify", "IMAGES"]),
+    "cache": (["distill"],),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux does it")
+@pytest.mark.parametrize("name", list(VERBS))
+def test_what_the_command_line_says(
+    damaged_root: Path, toy_folder: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    kind = KINDS[name]
+    (path,) = damaged_root.glob(kind.file)
+    text = path.read_text()
+    runs = damaged_root / "runs"
+    (run,), (images,) = runs.glob("vs-*"), runs.glob("vs-*/attack/*/adversarial.safetensors")
+    meant = {"RUN": [str(run)], "RUNS": [str(runs)], "IMAGES": [str(images)]}
+    labels = ["--labels", "one-hot", "vs:0.3"]
+    meant["compare"] = ["compare", *labels, "--data", str(toy_folder), "--out", str(runs), *TINY]
+    meant["distill"] = ["distill", *taught_by(run, damaged_root, toy_folder), "--gamma", "0.3"]
+    refused = [damage for damage in damages(text) if not is_on_purpose(kind, damage)]
+    try:
+        for words in VERBS[name]:
+            for damage in refused[:: len(refused) // 5]:
+                path.write_text(damage.done_to(text))
+                capsys.readouterr()
+                with limited():
+                    status = main([part for word in words for part in meant.get(word, [word])])
+                told = capsys.readouterr().err
+                assert status == 2, (words, damage)
+                assert re.fullmatch(r"vsmooth: [^\n]+\n", told), told
+                assert str(path.parent) in told
+    finally:
+        path.write_text(text)
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_a_record_of_an_earlier_schema_is_refused(damaged_root: Path, name: str) -> None:
+    kind = KINDS[name]
+    (path,) = damaged_root.glob(kind.file)
+    text = path.read_text()
+    try:
+        for schema, remedy in ((1, "this vsmooth reads 2; "), (3, "this vsmooth reads 2; upgrade vsmooth")):
+            path.write_text(json.dumps({**json.loads(text), "schema": schema}))
+            with pytest.raises(ValueError, match=rf"{re.escape(str(path))} has schema {schema}, {remedy}"):
+                kind.read(path)
+    finally:
+        path.write_text(text)
