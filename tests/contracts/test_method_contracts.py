@@ -23,7 +23,7 @@ from vsmooth.experiments.build import build_network
 from vsmooth.experiments.run import run_experiment
 from vsmooth.experiments.specs.distillation import Distillation
 from vsmooth.experiments.specs.method import MethodSettings
-from vsmooth.experiments.specs.run_spec import RunSpec
+from vsmooth.experiments.specs.run_spec import CONVERTER, RunSpec
 from vsmooth.experiments.specs.standard import StandardTraining
 from vsmooth.experiments.teaching.lesson import TeacherSource
 from vsmooth.experiments.teaching.sources import open_teacher
@@ -32,6 +32,7 @@ from vsmooth.losses import parse_objective
 from vsmooth.methods import Method, Plain, StepRule
 from vsmooth.records.comparison import Comparison
 from vsmooth.records.run import RunRecord, read_record
+from vsmooth.records.serialisation import from_plain
 from vsmooth.train import Interrupted, Listener, make_accelerator, read_weights
 
 BASE = RunSpec("toy", "small", epochs=3, batch_size=32, augmentation=NO_AUGMENTATION)
@@ -154,7 +155,7 @@ def test_a_run_learns_and_resumes_bit_for_bit(
 @every_pair
 def test_the_spec_survives_json(kind: type[MethodSettings], step: type[StepRule], source: TeacherSource) -> None:
     spec = spec_of(kind, step, source)
-    again = RunSpec.from_json(json.loads(json.dumps(spec.to_json())))
+    again = from_plain(RunSpec, json.loads(json.dumps(spec.to_json())), CONVERTER)
     assert (again, again.key, again.folder) == (spec, spec.key, spec.folder)
 
 
