@@ -28,14 +28,14 @@ OPEN = {
     "metrics", "validation", "parts", "digests", "environment", "values", "differences", "cka", "overlap", "settings",
     "scores", "sha256", "difference_from_baseline",
 }
-Path = tuple[str | int, ...]
+Steps = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
 class Damage:
     """What is done to the value at `path` of a file."""
 
-    path: Path
+    path: Steps
     kind: str
 
     @property
@@ -73,7 +73,7 @@ def damages(text: str) -> list[Damage]:
     return list(found.values())
 
 
-def _walk(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+def _walk(value: Any, path: Steps) -> Iterator[tuple[Steps, Any]]:
     yield path, value
     items: list[tuple[str | int, Any]] = []
     if isinstance(value, dict):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 T = TypeVar("T")
+_LONGEST = 300  # of what a value says of itself
 _LARGEST = 2**63  # whole numbers beyond it are no counts or seeds
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxlist, _BRIEF.maxdict, _BRIEF.maxstring = 2, 3, 3, 40
@@ -62,7 +63,8 @@ def build(make: Callable[..., T], *values: Any, **named: Any) -> T:
     try:
         return make(*values, **named)
     except (ValueError, TypeError, ArithmeticError) as error:
-        raise FieldError(str(error)) from None
+        told = str(error)  # it may repeat a value of any length
+        raise FieldError(told if len(told) <= _LONGEST else f"{told[:_LONGEST]}...") from None
 
 
 def read_list(value: Any) -> list[Any]:
