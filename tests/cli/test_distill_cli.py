@@ -10,9 +10,8 @@ import pytest
 import tyro
 
 from vsmooth.cli import main
-from vsmooth.cli.lesson import lesson_of
-from vsmooth.cli.options import Distill
 from vsmooth.cli.parsing import parse
+from vsmooth.cli.verbs.distill import Distill
 from vsmooth.experiments.run import read_spec
 from vsmooth.experiments.specs.distillation import Distillation
 from vsmooth.losses import Divergence
@@ -104,12 +103,12 @@ def test_student_of_a_student(teachers: list[str], toy_folder: Path, tmp_path: P
     assert rows[1]["teacher"] == "KD from VS 0.3"
 
 
-def test_options_reach_the_lesson() -> None:
+def test_options_reach_the_method() -> None:
     words = ["distill", "--teacher", "a", "--teacher", "b", "--divergence", "decoupled", "--target-weight", "2"]
     command = parse([*words, "--other-weight", "3", "--logits", "all", "--cache-teacher", "5", "--cache-top-k", "7"])
     assert isinstance(command, Distill)
     assert command.teacher == ("a", "b")
-    assert lesson_of(command) == Distillation("", 1.0, Divergence("decoupled", 30.0, 2.0, 3.0), "all", 5, 7)
+    assert command.method() == Distillation("", 1.0, Divergence("decoupled", 30.0, 2.0, 3.0), "all", 5, 7)
     recipe = parse(["distill", "--recipe", "cifar10-resnet18", "--student", "mobilenet-v2"])
     assert isinstance(recipe, Distill)
     assert (recipe.setting.model, recipe.setting.epochs, recipe.setting.data) == ("mobilenet-v2", 200, "cifar10")
@@ -122,7 +121,7 @@ def test_help_and_its_example(capsys: pytest.CaptureFixture[str]) -> None:
     for phrase in (
         "Example: vsmooth distill --teacher",
         "--student STR",
-        "weight of what the teacher says, 0..1; the student's own cross entropy weighs 1 - gamma (default: 1.0)",
+        "weight of the divergence from the teacher, 0..1; the student's own cross entropy weighs 1 - gamma (default: 1",
         "(default: 30.0)",
         "a run folder, timm:NAME (pretrained), or an npz file",
     ):

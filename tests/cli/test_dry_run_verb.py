@@ -29,7 +29,7 @@ def test_train_says_what_it_would_be(toy_folder: Path, tmp_path: Path, capsys: p
     lines = capsys.readouterr().out.splitlines()
     network = r"network        small: [\d,]+ parameters, \d+ of them virtual \(in training only\)"
     assert any(re.fullmatch(network, line) for line in lines)
-    assert "training       144 images, 16 held out; 4 steps of 36 an epoch, 4 epochs, 16 optimizer steps" in lines
+    assert "training       144 images, 16 held out; 4 steps of 36 per epoch, 4 epochs, 16 optimizer steps" in lines
     assert "learning rate  sgd, step, logarithmic scale" in lines
     start = lines.index("learning rate  sgd, step, logarithmic scale") + 1
     curve = lines[start : start + 8]

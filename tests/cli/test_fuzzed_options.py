@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from vsmooth.cli import main
-from vsmooth.cli.options import Command
+from vsmooth.cli.verbs import VERBS
 
 VALUES = ("0", "-1", "1e308", "-1e308", "nan", "inf", str(10**9), str(10**18), "abc", "")
 SECONDS, BYTES = 20, 2 * 2**30
@@ -96,8 +96,7 @@ def options_of(verb: str, kind: type, seen: set[tuple[str, str]]) -> Iterator[Op
 
 def all_options() -> list[Option]:
     seen: set[tuple[str, str]] = set()
-    verbs = {kind.__name__.lower(): kind for kind in get_args(Command)}
-    found = [option for verb, kind in verbs.items() for option in options_of(verb, kind, seen)]
+    found = [option for verb in VERBS for option in options_of(verb.name(), verb, seen)]
     for verb, pairs in WORDS.items():
         found += [Option(verb, f"{name} {text}", (f"--{name}", text)) for name, text in pairs]
     return found
@@ -158,7 +157,7 @@ def test_every_numeric_option(
     def read(*_: object, **__: object) -> None:
         raise Accepted
 
-    monkeypatch.setattr("vsmooth.cli.commands.load_dataset", read)
+    monkeypatch.setattr("vsmooth.data.load_dataset", read)
     run, decoupled = [str(trained)], ["--divergence", "decoupled"]
     before = {
         "calibrate": [str(logits)], "inspect": run, "attack": run,

@@ -211,7 +211,7 @@ def test_words_are_checked_before_the_data_is_read(
     def read(*_: object, **__: object) -> None:
         raise AssertionError("the data was read")
 
-    monkeypatch.setattr("vsmooth.cli.commands.load_dataset", read)
+    monkeypatch.setattr("vsmooth.data.load_dataset", read)
     assert_one_line(capsys, [verb, *options], message)
 
 
@@ -239,7 +239,7 @@ def test_a_cut_down_set_is_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, dataset: Dataset, recipe: list[str],
     message: str | None,
 ) -> None:
-    monkeypatch.setattr("vsmooth.cli.commands.load_dataset", lambda *_, **__: dataset)
+    monkeypatch.setattr("vsmooth.data.load_dataset", lambda *_, **__: dataset)
     assert main(["train", *recipe, "--model", "small", "--batch-size", "32", "--dry-run"]) == 0
     first, second, *rest = capsys.readouterr().out.splitlines()
     assert first.endswith("10 classes")
@@ -267,14 +267,14 @@ def test_missing_package_of_the_lab(
     def missing(*_: object, **__: object) -> None:
         raise ModuleNotFoundError("No module named 'pyarrow'", name="pyarrow")
 
-    monkeypatch.setattr("vsmooth.cli.commands.load_dataset", missing)
+    monkeypatch.setattr("vsmooth.data.load_dataset", missing)
     assert_one_line(
         capsys, ["train"], r"No module named 'pyarrow'; it comes with pip install \"vsmooth\[lab\]\""
     )
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["trian"], ["train", "--epochs", "many"], ["train", "--optimizer", "adam"]]
+    "arguments", [["trian"], ["train", "--epochs", "many"], ["train", "--optimizer", "adam"]]
 )
 def test_words_that_are_not_understood(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from vsmooth.cli.options import Compare, Setting, Train
-from vsmooth.cli.parsing import parse, setting_of, spec_of
+from vsmooth.cli.parsing import parse
+from vsmooth.cli.training_options import Setting, setting_of, spec_of
+from vsmooth.cli.verbs.compare import Compare
+from vsmooth.cli.verbs.train import Train
 from vsmooth.labels import OneHot
 from vsmooth.losses.objective import LabelObjective
 from vsmooth.recipes import get_recipe, list_recipes

@@ -162,7 +162,7 @@ def test_options_reach_the_spec(toy_folder: Path, tmp_path: Path) -> None:
 def test_precision_is_the_machines_best_unless_asked_for(
     toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vsmooth.cli.parsing.best_precision", lambda: "bf16")
+    monkeypatch.setattr("vsmooth.train.hardware.best_precision", lambda: "bf16")
     options = ["--epochs", "1", "--batch-size", "36", "--label", "one-hot"]
     assert main(["train", "--data", str(toy_folder), "--out", str(tmp_path), *options]) == 0
     (folder,) = run_folders(tmp_path)
@@ -190,7 +190,7 @@ def test_interrupt_says_how_to_go_on(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vsmooth.cli.commands.run_experiment", interrupt)
+    monkeypatch.setattr("vsmooth.data.load_dataset", interrupt)
     assert main(["train", "--data", str(toy_folder), "--out", str(tmp_path)]) == 130
     assert capsys.readouterr().out.splitlines()[-1] == (
         "stopped; run the same command again to resume from the last checkpoint"

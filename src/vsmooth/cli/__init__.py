@@ -17,6 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; one line if the packages of the lab are not installed."""
     try:
         with _interruptible():
+            if list(sys.argv[1:] if arguments is None else arguments) == ["--version"]:
+                return _print_version()
             from vsmooth.cli import commands
     except ModuleNotFoundError as error:
         if (error.name or "vsmooth").partition(".")[0] == "vsmooth":
@@ -24,6 +26,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f'vsmooth: the command line needs {error.name}: pip install "vsmooth[lab]"', file=sys.stderr)
         return 2
     return commands.main(arguments)
+
+
+def _print_version() -> int:
+    from vsmooth.cli.terminal import printable
+    from vsmooth.experiments.environment import version_line
+
+    with printable():
+        print(version_line())
+    return 0
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from vsmooth.experiments.compare import CompareListener
 from vsmooth.experiments.specs.run_spec import RunSpec
-from vsmooth.records.run import EpochRecord
+from vsmooth.records.run import EpochRecord, RunRecord
 
 # A log file gets a line a minute, a terminal a moving bar.
 SECONDS_BETWEEN_LINES = 60.0
@@ -20,6 +21,19 @@ SECONDS_BETWEEN_LINES = 60.0
 def say(console: Console, text: str, style: str | None = None) -> None:
     """Print one line as it is: no markup in brackets, no break inside a path."""
     console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+
+def count_of(number: int, noun: str) -> str:
+    """ "1 epoch", "20 epochs", "1,000 seeds": a number and its noun, whose plural takes an s."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def say_metrics(record: RunRecord, folder: Path, console: Console) -> None:
+    """A run, where it is, and its test metrics, one a line."""
+    say(console, f"{record.name}, seed {record.seed}: {folder}")
+    for name, value in record.metrics.items():
+        number = f"{value:,.0f}" if name == "samples" else f"{value:,.4f}"
+        say(console, f"  {name.replace('_', ' '):16} {number}")
 
 
 class Display(CompareListener):
@@ -82,8 +96,8 @@ class Display(CompareListener):
 
     def on_left_out(self, names: tuple[str, ...]) -> None:
         text = (
-            f"no longer in table and page, which show the last command alone: {'; '.join(names)}. These runs are kept; "
-            "one command that names all of them shows all of them"
+            f"no longer in table and page, which show only the last command: {'; '.join(names)}. These runs are kept; "
+            "a command that names them again shows them again"
         )
         say(self.console, text, style="yellow")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from vsmooth.cli.display import say
+from vsmooth.cli.display import count_of, say
 from vsmooth.cli.plot import draw_curve
 from vsmooth.data import Dataset
 from vsmooth.experiments.compare import ComparePlan, check_distinct
@@ -14,7 +14,7 @@ from vsmooth.experiments.teaching.distill import DistillPlan
 from vsmooth.losses import Candidates
 from vsmooth.train import Execution
 
-_NOTHING_DONE = "dry run: nothing was trained to the end, no run was written; leave out --dry-run to train"
+_NOTHING_DONE = "dry run: no training was completed and nothing was written; leave out --dry-run to train"
 
 
 def dry_train(spec: RunSpec, dataset: Dataset, execution: Execution, console: Console) -> None:
@@ -30,7 +30,8 @@ def dry_compare(plan: ComparePlan, dataset: Dataset, execution: Execution, conso
     found = dry_run(spec, dataset, execution)
     print_dry_run(found, spec, console)
     most = "at most " if plan.most_runs > len(plan.objectives) * len(plan.seeds) else ""
-    runs = f"{len(plan.objectives)} labels x {len(plan.seeds)} seeds: {most}{plan.most_runs} runs"
+    labels, seeds = count_of(len(plan.objectives), "label"), count_of(len(plan.seeds), "seed")
+    runs = f"{labels} x {seeds}: {most}{count_of(plan.most_runs, 'run')}"
     seconds = duration_text(found.seconds * plan.most_runs)
     _line(console, "comparison", f"{runs}, {most or 'about '}{seconds} if none is finished yet")
     say(console, _NOTHING_DONE)
@@ -48,7 +49,8 @@ def dry_distill(plan: DistillPlan, dataset: Dataset, execution: Execution, conso
         found = dry_run(spec, dataset, execution, source)
         _print_taught(found, source.record.name, spec, console)
         seconds += found.seconds
-    runs = f"(plain + {len(plan.teachers)} taught) x {len(plan.seeds)} seeds: {plan.num_runs} runs"
+    seeds_text = count_of(len(plan.seeds), "seed")
+    runs = f"(plain + {len(plan.teachers)} taught) x {seeds_text}: {count_of(plan.num_runs, 'run')}"
     total = duration_text(len(plan.seeds) * seconds)
     _line(console, "distillation", f"{runs}, about {total} if none is finished yet")
     say(console, _NOTHING_DONE)
@@ -61,15 +63,16 @@ def print_dry_run(found: DryRun, spec: RunSpec, console: Console) -> None:
     _line(
         console,
         "training",
-        f"{found.train_images:,} images, {found.validation_images:,} held out; {found.steps_per_epoch:,} steps of "
-        f"{spec.batch_size} an epoch, {spec.epochs} epochs, {found.optimizer_steps:,} optimizer steps",
+        f"{count_of(found.train_images, 'image')}, {found.validation_images:,} held out; "
+        f"{count_of(found.steps_per_epoch, 'step')} of {spec.batch_size} per epoch, {count_of(spec.epochs, 'epoch')}, "
+        f"{count_of(found.optimizer_steps, 'optimizer step')}",
     )
     _print_schedule(found, spec, console)
     several = f", {found.processes} processes" if found.processes > 1 else ""
     _line(console, "timed", f"{_speed(found, spec)}, {found.device}{several}, {spec.precision}")
     if found.waits_for_data:
-        remedy = "longer than training: more --workers or cores help"
-        _line(console, "data", f"decoding takes {found.decoding_seconds:.2f} s a step, {remedy}")
+        remedy = "longer than the training itself: raise --workers or use more cores"
+        _line(console, "data", f"decoding takes {found.decoding_seconds:.2f} s per step, {remedy}")
     _line(
         console,
         "one run",
@@ -100,7 +103,8 @@ def _widest(plan: ComparePlan, num_classes: int) -> RunSpec:
 
 def _print_taught(found: DryRun, teacher: str, spec: RunSpec, console: Console) -> None:
     share = found.teacher_seconds * found.timed_steps / found.timed_seconds
-    kept = "" if found.kept_views is None else f" with its logits kept for {found.kept_views:,} views of each image"
+    views = None if found.kept_views is None else count_of(found.kept_views, "view")
+    kept = "" if views is None else f" with its logits kept for {views} of each image"
     _line(
         console,
         "taught",

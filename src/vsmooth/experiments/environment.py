@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 
 import vsmooth
 
 
 def describe_environment(precision: str, device: torch.device) -> dict[str, str]:
     """Versions, commit, device, threads, precision and date, as text."""
+    from accelerate import PartialState  # seconds, and not part of a bare install
+
     return {
         "vsmooth": vsmooth.__version__,
         "commit": _commit(),
@@ -27,6 +28,12 @@ def describe_environment(precision: str, device: torch.device) -> dict[str, str]
         "precision": precision,
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
+
+
+def version_line() -> str:
+    """ "vsmooth 0.1.0 (commit 1a2b3c4d5e6f+), torch 2.14.1, Python 3.11.7"; + where files differ from the commit."""
+    own = f"vsmooth {vsmooth.__version__} (commit {_commit()})".replace("commit installed", "installed")
+    return f"{own}, torch {torch.__version__}, Python {platform.python_version()}"
 
 
 def device_name(device: torch.device) -> str:

@@ -8,21 +8,21 @@ import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from vsmooth.attacks.threat import ThreatModel
-from vsmooth.cli.analysis_options import Attack
 from vsmooth.cli.display import SECONDS_BETWEEN_LINES, say
+from vsmooth.cli.finished_runs import FinishedRuns
 from vsmooth.cli.output import Output, show_table
 from vsmooth.data import Dataset
-from vsmooth.evaluate.robust.columns import NEED_VIRTUAL, Budget
+from vsmooth.evaluate.robust.columns import NEED_VIRTUAL, Budget, Family
 from vsmooth.evaluate.robust.evaluation import OnProgress
 from vsmooth.experiments.inspection.gradient_maps import spread_over_classes
 from vsmooth.experiments.results import num_virtual_of
@@ -64,6 +64,60 @@ if TYPE_CHECKING:
 _WIDE = 4  # surfaces side by side in one figure
 _EXAMPLES = 8  # images of the grid
 _READ_BY_VERIFY = {"runs", "verify", "data", "skip_broken"}
+
+
+@dataclass(frozen=True)
+class Attack(FinishedRuns):
+    """Accuracy under attack: the columns of the paper, and the worst case over all attacks.
+
+    Example: vsmooth attack runs/compare --epsilon 8/255 --images 500 --out runs/compare/robust
+
+    Needs the runs' images, time, and `pip install "vsmooth[robust]"` for AutoAttack. A network decides by the
+    argmax over its K real logits, so these are the whole white-box target. Each run's folder keeps the numbers, which
+    the page of `vsmooth report` then shows, and the adversarial images. Ctrl-C stops; the same command resumes.
+    """
+
+    epsilon: str = "8/255"
+    """radius of the ball, for images in [0, 1]: a fraction or a number"""
+    norm: Literal["linf", "l2"] = "linf"
+    """linf: no channel of a pixel changes by more than epsilon; l2: Euclidean length of the change"""
+    images: int | Literal["all"] = 500
+    """number of test images, evenly spaced; all: the whole test split"""
+    attacks: tuple[Family, ...] = ()
+    """pgd cw aa aa+ multi-target lambda-sweep transfer; all that apply unless given"""
+    columns: Literal["all", "standing"] = "all"
+    """all: each attack is run on all images, as in the paper; standing: only on those that no attack before it fooled
+    (faster)"""
+    step_size: float | None = None
+    """step size of PGD-20 and CW-20, for images in [0, 1]; None: epsilon / 4"""
+    restarts: int = 2
+    """number of restarts of the multi-targeted PGD"""
+    transfer_from: Path | None = None
+    """a run folder: adversarial images of its network are tried too"""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16: run the first attack of each column in bf16 too; what it leaves is attacked in fp32 before it counts"""
+    compile: bool = False
+    """torch.compile the network that is attacked"""
+    batch_size: int = 128
+    """images attacked at once; halved where memory is too small"""
+    seed: int = 0
+    """of every random start and of AutoAttack"""
+    sanity: bool = True
+    """also check whether the attacks can be trusted: more steps, larger epsilon, gradients, loss surface"""
+    sanity_images: int = 100
+    """number of images for these checks"""
+    verify: Path | None = None
+    """evaluate saved adversarial images again on the run that they belong to, and stop; combines with --data and
+    --skip-broken only"""
+
+    def run(self, console: Console, typed: str) -> None:
+        comparison = self.gather()
+        if self.verify is not None:
+            check_verify(self, comparison)
+            verify(self.verify, comparison, self.load_images(comparison, console), console)
+            return
+        options = attack_options(self)  # before images are loaded
+        attack(self, options, comparison, self.load_images(comparison, console), console)
 
 
 def attack_options(command: Attack) -> AttackOptions:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
+import tyro
 from rich.console import Console
 
-from vsmooth.cli.analysis_options import Calibrate
 from vsmooth.cli.display import say
+from vsmooth.cli.finished_runs import FinishedRuns
 from vsmooth.cli.output import Output, progress_bar, show_table
 from vsmooth.data import Dataset
 from vsmooth.evaluate import Predictions
@@ -38,6 +41,48 @@ from vsmooth.report.shift.figures import shift_figure
 
 _COLOURS = ("#4d4d4d", "#d55e00", "#0072b2", "#009e73", "#cc79a7")  # Okabe and Ito 2008
 _WIDE = 4  # reliability diagrams side by side
+
+
+@dataclass(frozen=True)
+class Calibrate(FinishedRuns):
+    """How well confidence fits accuracy: calibration errors with intervals, before and after scaling.
+
+    Example: vsmooth calibrate runs/compare --out runs/compare/calibration
+
+    For runs it reads the saved predictions, fits temperature and vector scaling on the validation split, and writes
+    calibration.json in each run's folder, which the page of `vsmooth report` then shows. Runs with three or more
+    values of alpha also give the ECE against alpha.
+    """
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """run folders, the --out of a comparison, or npz files with `logits` (N, K) and `labels` (N,)"""
+    validation: Path | None = None
+    """an npz of validation logits, to fit the temperature of one file of logits"""
+    bins: int = 15
+    """number of bins of every binned error and of the diagrams; the record always has the ECE with 10 and 15 as well"""
+    resamples: int = 1000
+    """number of bootstrap resamples of the test images"""
+    level: float = 0.95
+    """confidence level of the intervals"""
+    shift: bool = False
+    """also evaluate corrupted test images, five severities each; needs the images and time"""
+    corruptions: tuple[str, ...] = ()
+    """with --shift: gaussian-noise, defocus-blur, fog, jpeg, ...; all unless given"""
+    shift_images: int | None = None
+    """with --shift: number of test images, evenly spaced; None: all"""
+    store_temperature: bool = False
+    """write model-calibrated.safetensors, which divides by the temperature, beside each run's weights"""
+
+    def run(self, console: Console, typed: str) -> None:
+        if not self.shift and (self.corruptions or self.shift_images is not None):
+            raise ValueError("--corruptions and --shift-images need --shift: add it, or leave them out")
+        calibration_settings(self)  # before images are loaded
+        comparison = gather(self)
+        if comparison is None:
+            calibrate_logits(self, console)
+        else:
+            needed = self.shift or self.store_temperature
+            calibrate_runs(self, comparison, self.load_images(comparison, console) if needed else None, console)
 
 
 def calibrate_logits(command: Calibrate, console: Console) -> None:
@@ -89,7 +134,7 @@ def gather(command: Calibrate) -> Comparison | None:
         raise ValueError("name a run folder, the --out of a comparison or an npz of logits: vsmooth calibrate RUN")
     files = [path for path in command.runs if path.suffix == ".npz"]
     if files and len(files) < len(command.runs):
-        raise ValueError(f"{files[0]} is a file of logits and others are folders; calibrate them apart")
+        raise ValueError(f"{files[0]} is a file of logits and others are folders; calibrate them separately")
     return None if files else gather_runs(command.runs)
 
 

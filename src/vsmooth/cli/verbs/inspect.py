@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from rich.console import Console
 
-from vsmooth.cli.analysis_options import Inspect
 from vsmooth.cli.display import say
+from vsmooth.cli.finished_runs import FinishedRuns
 from vsmooth.cli.output import Output, progress_bar, show_table
 from vsmooth.data import Dataset
 from vsmooth.experiments.inspection.inspect_runs import LEAST_CLASSES, InspectOptions, inspect_runs, read_human
@@ -28,6 +30,37 @@ from vsmooth.report.inspection.tables import cka_table, overlap_table, virtual_t
 from vsmooth.report.render.table import Table
 
 _WIDE = 4  # networks side by side in one figure
+
+
+@dataclass(frozen=True)
+class Inspect(FinishedRuns):
+    """What the last layer holds: virtual classes, similarity between classes, the plane of three, input gradients.
+
+    Example: vsmooth inspect runs/compare --human cifar10h-counts.npy --out runs/compare/inspection
+
+    Needs the runs' images. It writes features, gradients and inspection.json in each run's folder, which the page of
+    `vsmooth report` then shows. Runs of one seed are compared with its one-hot run.
+    """
+
+    classes: tuple[str, ...] = ()
+    """three classes for the plane, by name or number; otherwise the two that one-hot confuses most and one that it
+    does not"""
+    virtual_templates: bool = False
+    """also draw the templates of the virtual classes on the plane"""
+    human: Path | None = None
+    """an npy of human counts or probabilities, (test images, classes), in the order of the test split"""
+    images: int | None = None
+    """number of test images, evenly spaced; None: all"""
+    samples: int = 8
+    """number of test images whose input gradients are shown"""
+    integrated: bool = False
+    """also compute integrated gradients (needs captum)"""
+    resamples: int = 1000
+    """number of bootstrap resamples of the test images"""
+
+    def run(self, console: Console, typed: str) -> None:
+        comparison, options = self.gather(), inspect_options(self)
+        inspect(self, options, comparison, self.load_images(comparison, console), console)
 
 
 def inspect_options(command: Inspect) -> InspectOptions:

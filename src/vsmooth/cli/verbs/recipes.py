@@ -1,13 +1,18 @@
-"""The recipes as a table, and one of them in words."""
+"""`vsmooth recipes`: the recipes as a table, and one of them in words."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from vsmooth.cli.display import say
+from vsmooth.cli.verb import Verb
 from vsmooth.recipes import Recipe, get_recipe, list_recipes
 from vsmooth.recipes.wording import describe_origins, describe_settings, label_numbers
 
@@ -16,6 +21,23 @@ _HINTS = (
     "vsmooth train --recipe NAME      trains VS at the paper's α; with --dry-run: what that costs here",
     "vsmooth compare --recipe NAME    trains all three labels",
 )
+
+
+@dataclass(frozen=True)
+class Recipes(Verb):
+    """List the paper's settings with its numbers, or say of one where each value comes from.
+
+    Example: vsmooth recipes cifar100-resnext29
+    """
+
+    recipe: Annotated[str | None, tyro.conf.Positional] = None
+    """a recipe; None: list all"""
+
+    def run(self, console: Console, typed: str) -> None:
+        if self.recipe is None:
+            print_recipes(console)
+        else:
+            print_recipe(self.recipe, console)
 
 
 def print_recipes(console: Console) -> None:

@@ -1,0 +1,59 @@
+"""`vsmooth compare`: every label with every seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from rich.console import Console
+
+from vsmooth.cli.display import Display
+from vsmooth.cli.dry_run import dry_compare
+from vsmooth.cli.images import say_replaced
+from vsmooth.cli.training_options import TrainingOptions, setting_of, spec_of
+from vsmooth.cli.verbs.report import show_report
+from vsmooth.experiments.compare import ComparePlan, compare, first_seeds
+from vsmooth.losses import parse_candidates
+from vsmooth.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Compare(TrainingOptions):
+    """Train every label with every seed; write a table, summary.json and report.html.
+
+    Example: vsmooth compare --labels one-hot ls:0.1 vs:0.1 vs:0.3 --seeds 3 --data cifar10 --model resnet20
+
+    With --recipe NAME the options default to a setting of the paper; `vsmooth compare --recipe NAME --help` shows it.
+    Ctrl-C saves; the same command resumes. Finished runs are not trained again, so labels and seeds can be added:
+    the table and the page show the labels of the last command.
+    """
+
+    labels: tuple[str, ...] = ("one-hot", "ls:0.1", "vs:0.3")
+    """one-hot, ls:ALPHA, vs:ALPHA, vs:ALPHA:V; ls:auto and vs:auto choose alpha on the validation split"""
+    seeds: int = 1
+    """number of seeds per label (0, 1, ...); three or more give confidence intervals over seeds"""
+    out: Path = Path("runs/compare")
+    """folder for the runs, the summary and the page"""
+
+    @classmethod
+    def of_recipe(cls, recipe: Recipe) -> Self:
+        return cls(labels=recipe.label_texts, recipe=recipe.name, setting=setting_of(recipe.spec))
+
+    def plan(self) -> ComparePlan:
+        """The runs; ``ValueError`` for values that cannot be."""
+        seeds = first_seeds(self.seeds)
+        objectives = tuple(parse_candidates(text) for text in self.labels)
+        return ComparePlan(spec_of(self.setting), objectives, seeds)
+
+    def run(self, console: Console, typed: str) -> None:
+        plan = self.plan()
+        dataset = self.load(console)
+        if self.dry_run:
+            dry_compare(plan, dataset, self.execution, console)
+            return
+        with Display(console) as display:
+            compare(plan, dataset, self.out, typed, display, execution=self.execution)
+        say_replaced(dataset, console)
+        if not console.quiet:  # of several processes one writes the page
+            show_report(self.out, console)

@@ -1,0 +1,56 @@
+"""`vsmooth train`: one network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from rich.console import Console
+
+from vsmooth.cli.display import Display, say_metrics
+from vsmooth.cli.dry_run import dry_train
+from vsmooth.cli.images import say_replaced
+from vsmooth.cli.training_options import TrainingOptions, setting_of, spec_of
+from vsmooth.experiments.run import run_experiment
+from vsmooth.experiments.specs.run_spec import RunSpec
+from vsmooth.losses import parse_objective
+from vsmooth.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Train(TrainingOptions):
+    """Train one network and evaluate it on the test split.
+
+    Example: vsmooth train --label vs:0.3 --data embedded --model small --epochs 20
+
+    With --recipe NAME the options default to a setting of the paper; `vsmooth train --recipe NAME --help` shows it.
+    Ctrl-C saves; the same command resumes. Several GPUs: torchrun --nproc-per-node 4 -m vsmooth train ...
+    """
+
+    label: str = "vs:0.3"
+    """one-hot, ls:ALPHA, vs:ALPHA or vs:ALPHA:V (V virtual classes; V = K if left out)"""
+    seed: int = 0
+    """of the initial weights and of the order and augmentation of the images"""
+    out: Path = Path("runs/train")
+    """folder in which the run gets a folder of its own"""
+
+    @classmethod
+    def of_recipe(cls, recipe: Recipe) -> Self:
+        return cls(label=recipe.spec.objective.text, recipe=recipe.name, setting=setting_of(recipe.spec))
+
+    def spec(self) -> RunSpec:
+        """The run; ``ValueError`` for values that cannot be."""
+        return spec_of(self.setting).with_objective(parse_objective(self.label), self.seed)
+
+    def run(self, console: Console, typed: str) -> None:
+        spec = self.spec()
+        dataset = self.load(console)
+        if self.dry_run:
+            dry_train(spec, dataset, self.execution, console)
+            return
+        with Display(console) as display:
+            display.on_run(0, 1, spec)
+            record = run_experiment(spec, dataset, self.out, display, self.execution)
+        say_replaced(dataset, console)
+        say_metrics(record, self.out / record.folder, console)
