@@ -71,7 +71,8 @@ def test_decoding_that_cannot_keep_up_is_said() -> None:
     assert "network        small: 1,000 parameters" in lines
     assert "learning rate  sgd, one-cycle" in lines
     assert "timed          10 steps in 2.00 s (200 images/s), GPU, 2 processes, fp32" in lines
-    assert "data           decoding takes 0.50 s a step, longer than training: more --workers or cores help" in lines
+    remedy = "longer than the training itself: raise --workers or use more cores"
+    assert f"data           decoding takes 0.50 s per step, {remedy}" in lines
     assert "one run        about 21 s, 1.0 s of it for evaluation" in lines
     assert "memory         1.50 GiB, peak of the tensors on the GPU" in lines
     print_dry_run(replace(found, decoding_seconds=0.1), RunSpec("folder", "small"), console)
@@ -86,6 +87,14 @@ def test_compare_counts_its_runs(toy_folder: Path, tmp_path: Path, capsys: pytes
     assert any(re.fullmatch(plan, line) for line in lines)
     assert "virtual (in training only)" in lines[1]  # the widest of the labels is timed
     assert not list(tmp_path.iterdir())
+
+
+def test_one_of_a_kind_is_singular(toy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--data", str(toy_folder), "--labels", "one-hot", *TINY, "--epochs", "1"]
+    assert main(["compare", "--dry-run", *words]) == 0
+    text = capsys.readouterr().out
+    assert "4 steps of 36 per epoch, 1 epoch, 4 optimizer steps" in text
+    assert "1 label x 1 seed: 1 run, about " in text
 
 
 def test_compare_counts_the_candidates_of_an_alpha(toy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -187,7 +187,7 @@ def test_interrupt_says_how_to_go_on(
 ) -> None:
     """Ctrl-C outside the training steps, where nothing holds it back."""
 
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("vsmooth.data.load_dataset", interrupt)

@@ -14,5 +14,13 @@ from vsmooth.cli.verbs.report import Report
 from vsmooth.cli.verbs.train import Train
 
 VERBS: tuple[type[Verb], ...] = (
-    Train, Compare, Distill, Evaluate, Report, Calibrate, Inspect, Attack, Recipes,
-)  # fmt: skip
+    Train,
+    Compare,
+    Distill,
+    Evaluate,
+    Report,
+    Calibrate,
+    Inspect,
+    Attack,
+    Recipes,
+)
