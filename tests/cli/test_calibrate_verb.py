@@ -175,7 +175,7 @@ def test_mistakes(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ([str(tmp_path)], "is no run folder and holds none|holds none"),
         ([str(tmp_path / "nan.npz")], r"nan\.npz: logits of sample 0 hold NaN or Inf"),
         ([str(tmp_path / "none.npz")], r"no predictions file at .*none\.npz"),
-        ([str(run), str(logits)], "calibrate them apart"),
+        ([str(run), str(logits)], "calibrate them separately"),
         ([str(run), "--validation", str(logits)], "--validation is for saved logits"),
         ([str(logits), str(logits), "--validation", str(logits)], "calibrate one at a time"),
         ([str(logits), "--shift"], "need a run: saved logits have neither images nor weights"),
@@ -192,4 +192,4 @@ def test_mistakes(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 def test_options_of_shift_are_refused_without_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["calibrate", str(tmp_path), "--corruptions", "fog"]) == 2
-    assert "--corruptions and --shift-images are of --shift: add it, or leave them out" in capsys.readouterr().err
+    assert "--corruptions and --shift-images need --shift: add it, or leave them out" in capsys.readouterr().err
