@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -54,6 +55,18 @@ def replacing(path: Path) -> Iterator[Path]:
         raise _of_safetensors(error, path) from error
     finally:
         _remove(partial)
+
+
+def remove_partials(folder: Path, recursive: bool = False) -> None:
+    """Remove what a killed writer left half-written in ``folder``; for the folder's owner alone.
+
+    recursive: also in the folders inside.
+    """
+    for partial in list((folder.rglob if recursive else folder.glob)(".*.partial")):
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            _remove(partial)
 
 
 def _of_safetensors(error: SafetensorError, path: Path) -> WriteError:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from vsmooth.cli import main
+from vsmooth.experiments.ownership import LOCK_FILE
 from vsmooth.experiments.specs.spec_file import SPEC_FILE
 
 MODULE = [sys.executable, "-m", "vsmooth"]
@@ -69,20 +74,53 @@ def test_signals_save_and_the_same_command_goes_on(toy_folder: Path, tmp_path: P
     assert {path.name for path in folder.iterdir()} == {SPEC_FILE, "checkpoints"}
 
 
+def test_two_processes_with_one_out(toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The second is told who trains; when that one is killed, its lock and half a file are no hindrance."""
+    options = ["--data", str(toy_folder), "--out", str(tmp_path), "--epochs", "100000", "--precision", "fp32"]
+    command = [*MODULE, "train", *options, "--batch-size", "36"]
+    with started(command) as first:
+        assert any("epoch 1/100000" in line for line in first.stdout or ())
+        assert main(command[len(MODULE) :]) == 2
+        (folder,) = tmp_path.iterdir()
+        error = capsys.readouterr().err
+        assert re.fullmatch(
+            rf"vsmooth: {folder} is in use by process {first.pid} on \S+ since .* UTC; wait until it ends, or choose "
+            r"another --out\n",
+            error,
+        ), error
+        first.kill()
+        first.wait()
+    assert (folder / LOCK_FILE).is_file()
+    (folder / f".{SPEC_FILE}.{first.pid}.partial").write_text("{")
+    status, lines = stop_at_line(command, "epoch 1/100000", signal.SIGINT)
+    assert status == 130, lines
+    assert {path.name for path in folder.iterdir()} == {SPEC_FILE, "checkpoints"}
+
+
 def stop_at_line(command: list[str], words: str, number: signal.Signals) -> tuple[int, list[str]]:
     """Send a signal as soon as a line with ``words`` is printed; the exit status and all lines."""
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    )
+    lines = []
+    with started(command) as process:
+        for line in process.stdout or ():
+            lines.append(line.rstrip("\n"))
+            if words in line:
+                process.send_signal(number)
+                words = "\0"
+    return process.wait(), lines
+
+
+@contextmanager
+def started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """A process whose lines can be read at once; it is killed after two minutes, and where the block fails."""
+    pipe, environment = subprocess.PIPE, os.environ | {"PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, text=True, env=environment)
     watchdog = threading.Timer(120, process.kill)
     watchdog.start()
-    lines = []
-    assert process.stdout is not None
-    for line in process.stdout:
-        lines.append(line.rstrip("\n"))
-        if words in line:
-            process.send_signal(number)
-            words = "\0"
-    watchdog.cancel()
-    return process.wait(), lines
+    try:
+        yield process
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        watchdog.cancel()
+        process.wait()

@@ -10,6 +10,7 @@ import pytest
 
 from vsmooth.cli import main
 from vsmooth.experiments import run as run_module
+from vsmooth.experiments.ownership import LOCK_FILE
 
 TINY = ["--epochs", "1", "--batch-size", "36", "--precision", "fp32"]
 
@@ -89,6 +90,29 @@ def test_evaluate_finds_images_that_were_moved(
     assert main(["evaluate", str(run), "--data", str(moved)]) == 0
     assert main(["evaluate", str(run), "--data", "embedded"]) == 2
     assert "was trained on other images" in capsys.readouterr().err
+
+
+def test_what_writes_a_folder_that_another_process_owns_changes_nothing(
+    comparison: Path, toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    out = shutil.copytree(comparison, tmp_path / "out")
+    run = str(run_folders(out)[-1])
+    (Path(run) / "predictions-test.npz").unlink()
+    compare = ["compare", "--labels", "one-hot", "--data", str(toy_folder), "--out", str(out), *TINY]
+    for folder, command in (
+        (run, ["evaluate", run]),
+        (run_folders(out)[1], ["calibrate", str(run_folders(out)[1])]),
+        (run_folders(out)[1], ["inspect", str(out)]),
+        (out, compare),
+    ):
+        with Path(folder, LOCK_FILE).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+            assert main(command) == 2, command
+            assert f"{folder} is in use by another process; wait until it ends" in capsys.readouterr().err
+            assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert main(["evaluate", run]) == 0
 
 
 def test_train_logs_an_epoch_and_its_metrics(

@@ -16,10 +16,12 @@ from vsmooth.attacks import PGD, ThreatModel
 from vsmooth.data import Dataset
 from vsmooth.data.storage.files import evenly_spaced
 from vsmooth.evaluate import Budget, attack_target
+from vsmooth.experiments.ownership import LOCK_FILE
 from vsmooth.experiments.robust import attack as attack_run_module
 from vsmooth.experiments.robust import verify as verify_module
 from vsmooth.experiments.robust.attack import attack_run
 from vsmooth.experiments.robust.options import AttackOptions
+from vsmooth.experiments.robust.plan import plan_attack
 from vsmooth.experiments.robust.verify import verify_attack
 from vsmooth.experiments.run_paths import open_run
 from vsmooth.records.json_files import read_json, write_json
@@ -108,6 +110,22 @@ def test_finished_is_read_back_and_other_questions_have_other_folders(run_of: Ru
         "PGD-4 momentum from VS 0.3 V=3, seed 0", "CW-4 momentum from VS 0.3 V=3, seed 0"
     ]
     assert len(read_robust(run_of["one"])) == 2
+
+
+def test_another_process_at_the_same_evaluation(run_of: Runs, toy_dataset: Dataset) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    place = plan_attack(run_of["one"], FEW).place(toy_dataset)
+    place.mkdir(parents=True)
+    with (place / LOCK_FILE).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ValueError, match="is in use by another process; wait until it ends"):
+            attack_run(run_of["one"], toy_dataset, FEW)
+        attack_run(run_of["one"], toy_dataset, replace(FEW, seed=1))
+    left = place / "parts" / "columns" / ".0.npz.7.partial"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    attack_run(run_of["one"], toy_dataset, FEW)
+    assert sorted(path.name for path in place.iterdir()) == [ADVERSARIAL_FILE, ROBUST_FILE]
 
 
 def test_interrupted_it_goes_on(run_of: Runs, toy_dataset: Dataset) -> None:

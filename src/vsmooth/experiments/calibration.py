@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from vsmooth.evaluate import Predictions
+from vsmooth.experiments.ownership import owned
 from vsmooth.experiments.run import finished_record
 from vsmooth.labels import LabelSmoothing
 from vsmooth.metrics import (
@@ -80,17 +81,19 @@ def evaluate_calibration(
 def calibrate_run(folder: Path, settings: CalibrationSettings | None = None) -> CalibrationRecord:
     """Evaluate the saved predictions of a finished run and write `calibration.json` beside them.
 
-    ValueError for a run that is not finished and for predictions that are missing or damaged.
+    ValueError for a run that is not finished, for predictions that are missing or damaged, and where another process is
+    writing the folder.
     """
     record = finished_record(folder)
     validation = intact_predictions(folder, record, "validation")
-    found = evaluate_calibration(
-        Predictions.load(intact_predictions(folder, record)),
-        Predictions.load(validation) if validation.is_file() else None,
-        normalise=record.variant.objective.kind == LabelSmoothing.name,
-        settings=settings,
-    )
-    write_calibration(found, folder)
+    with owned(folder):
+        found = evaluate_calibration(
+            Predictions.load(intact_predictions(folder, record)),
+            Predictions.load(validation) if validation.is_file() else None,
+            normalise=record.variant.objective.kind == LabelSmoothing.name,
+            settings=settings,
+        )
+        write_calibration(found, folder)
     return found
 
 

@@ -13,6 +13,7 @@ from accelerate import PartialState
 from vsmooth.bounds import check_count, check_most
 from vsmooth.data import Dataset
 from vsmooth.experiments.environment import describe_environment
+from vsmooth.experiments.ownership import owned
 from vsmooth.experiments.run import run_experiment
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.experiments.teaching.lesson import TeacherSource
@@ -129,15 +130,16 @@ class Runs:
 
     @contextmanager
     def summed_up(self) -> Iterator[None]:
-        """Write the summary on leaving; after an error, if it holds more than the one that is there."""
-        try:
-            yield
-        except BaseException:
-            if len(self.kept) > _rows_of(self.directory):
-                with suppress(OSError, ValueError):
-                    self._sum_up()
-            raise
-        self._sum_up()
+        """Own the directory, and write the summary on leaving; after an error, if it has more than the one there."""
+        with owned(self.directory):
+            try:
+                yield
+            except BaseException:
+                if len(self.kept) > _rows_of(self.directory):
+                    with suppress(OSError, ValueError):
+                        self._sum_up()
+                raise
+            self._sum_up()
 
     def comparison(self) -> Comparison:
         """What is kept so far."""

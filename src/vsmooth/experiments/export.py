@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from vsmooth.data import Dataset
 from vsmooth.digests import check_written, digest_file, write_digest
+from vsmooth.experiments.ownership import owned
 from vsmooth.experiments.run import load_run, read_spec
 from vsmooth.head import remove_virtual_classes, virtual_heads
 from vsmooth.metrics import TemperatureScaled
@@ -45,7 +46,8 @@ def export_calibrated(folder: Path, dataset: Dataset, temperature: float) -> Pat
     """Write the run's network, without virtual classes, divided by `temperature`, beside its own weights.
 
     The file's metadata hold what builds the network again; `load_calibrated` reads it. Its SHA-256 is written beside
-    it. The run's own weights stay as they are. ValueError for a temperature that is not positive and finite.
+    it. The run's own weights stay as they are. ValueError for a temperature that is not positive and finite, and
+    where another process is writing the folder.
     """
     spec = read_spec(folder)
     model = load_run(folder)
@@ -54,8 +56,9 @@ def export_calibrated(folder: Path, dataset: Dataset, temperature: float) -> Pat
     network = _Network(spec.model, dataset.num_classes, channels, (height, width))
     tensors = TemperatureScaled(plain, temperature).state_dict()
     path = folder / CALIBRATED_FILE
-    save_weights(path, tensors, {_KEY: json.dumps(to_plain(_Exported(network, dataset.classes)))})
-    write_digest(path)
+    with owned(folder):
+        save_weights(path, tensors, {_KEY: json.dumps(to_plain(_Exported(network, dataset.classes)))})
+        write_digest(path)
     return path
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from accelerate import PartialState
 from torch import nn
 
+from vsmooth.atomic import remove_partials
 from vsmooth.data import Dataset
 from vsmooth.digests import DamagedFileError
 from vsmooth.evaluate import CleanMetrics, evaluate_clean
 from vsmooth.experiments.build import network_for, place, training_splits
+from vsmooth.experiments.ownership import owned
 from vsmooth.experiments.prepare import prepare
 from vsmooth.experiments.results import (
     check_same_metrics,
@@ -55,20 +57,28 @@ def run_experiment(
     one whose fingerprint ``spec.method`` has.
 
     Raises:
-        ValueError: the folder belongs to another experiment or other data, or the folder cannot be written; there is
-            no teacher where the spec has one, or another.
+        ValueError: the folder belongs to another experiment or other data, another process is training it, or it
+            cannot be written; there is no teacher where the spec has one, or another.
         TrainingDivergedError, Interrupted: as :meth:`Trainer.train`.
         CheckpointError: a checkpoint or the results could not be written.
     """
     folder = root / spec.folder
-    claimed = (folder / SPEC_FILE).is_file()
-    if claimed:
-        dataset_fits(folder, spec, dataset, f"the data behind {spec.data!r} changed since: choose another --out")
-    if not (claimed and (folder / RECORD_FILE).is_file()):
-        _train_and_write(spec, dataset, folder, listener or Listener(), execution or Execution(), teacher)
+    if not _is_finished(spec, dataset, folder):
+        with owned(folder):
+            if PartialState().is_main_process:
+                remove_partials(folder / _CHECKPOINTS)
+            _train_and_write(spec, dataset, folder, listener or Listener(), execution or Execution(), teacher)
     if PartialState().is_main_process:
         shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)  # the record is written: nothing is left to resume
     return read_run(root, spec.folder)
+
+
+def _is_finished(spec: RunSpec, dataset: Dataset, folder: Path) -> bool:
+    """ValueError for a folder of another spec or other images."""
+    claimed = (folder / SPEC_FILE).is_file()
+    if claimed:
+        dataset_fits(folder, spec, dataset, f"the data behind {spec.data!r} changed since: choose another --out")
+    return claimed and (folder / RECORD_FILE).is_file()
 
 
 def _train_and_write(
@@ -158,8 +168,8 @@ def evaluate_run(folder: Path, dataset: Dataset) -> CleanMetrics:
     """Evaluate a finished run again; write anew predictions that are missing or damaged, and nothing else.
 
     Raises:
-        ValueError: not a run folder, not finished, its images changed, its weights are damaged, or the numbers are not
-            those of its record up to rounding. Nothing is written then.
+        ValueError: not a run folder, not finished, its images changed, its weights are damaged, the numbers are not
+            those of its record up to rounding, or another process is writing the folder. Nothing is written then.
         CheckpointError: the weights are missing.
     """
     spec, record = read_spec(folder), finished_record(folder)
@@ -173,10 +183,12 @@ def evaluate_run(folder: Path, dataset: Dataset) -> CleanMetrics:
     if "validation" in lacking:
         _, validation = training_splits(spec, dataset)
         predictions["validation"] = evaluate_split(model, validation, accelerator)
-    if lacking and accelerator.is_main_process:
-        digests = save_predictions({split: predictions[split] for split in lacking}, folder)
-        write_record(replace(record, digests={**record.digests, **digests}), folder)
-    accelerator.wait_for_everyone()
+    if lacking:
+        with owned(folder):
+            if accelerator.is_main_process:
+                digests = save_predictions({split: predictions[split] for split in lacking}, folder)
+                write_record(replace(record, digests={**record.digests, **digests}), folder)
+            accelerator.wait_for_everyone()
     return metrics
 
 

@@ -23,6 +23,7 @@ from vsmooth.experiments.inspection.gradient_maps import (
     require_captum,
     spread_over_classes,
 )
+from vsmooth.experiments.ownership import owned
 from vsmooth.experiments.results import evaluation_batches
 from vsmooth.experiments.run import dataset_fits, read_spec
 from vsmooth.experiments.run_paths import open_run
@@ -73,7 +74,8 @@ def inspect_runs(
 
     Similarity is compared with the one-hot run of the same seed, where there is one. `tell(done, total)` is called
     twice for each run. ValueError, before any work, for other data than the runs', classes that are unknown or other
-    than three, and human labels that do not fit the test split or disagree with its labels.
+    than three, human labels that do not fit the test split or disagree with its labels, and where another process is
+    writing the folder of a run.
     """
     for run in comparison.runs:
         folder = Path(run.folder)
@@ -85,13 +87,14 @@ def inspect_runs(
         require_captum()
     human = None if options.human is None else _check_human(options.human, dataset)[indices]
     total, found = len(comparison.runs), []
-    for done, run in enumerate(comparison.runs):
-        tell(done, 2 * total)
-        found.append(_open(run, dataset, indices, classes, options))
-    for done, run in enumerate(comparison.runs):
-        tell(total + done, 2 * total)
-        found[done] = _compare(comparison, run, found, human, options)
-        write_inspection(found[done], Path(run.folder))
+    with owned(*(Path(run.folder) for run in comparison.runs)):
+        for done, run in enumerate(comparison.runs):
+            tell(done, 2 * total)
+            found.append(_open(run, dataset, indices, classes, options))
+        for done, run in enumerate(comparison.runs):
+            tell(total + done, 2 * total)
+            found[done] = _compare(comparison, run, found, human, options)
+            write_inspection(found[done], Path(run.folder))
     return tuple(found)
 
 

@@ -11,6 +11,7 @@ import torch
 from accelerate import PartialState
 from torch import Tensor, nn
 
+from vsmooth.atomic import remove_partials
 from vsmooth.attacks.autoattack import autoattack_flags, autoattack_version
 from vsmooth.data import Dataset
 from vsmooth.data.storage.files import evenly_spaced
@@ -30,6 +31,7 @@ from vsmooth.evaluate import (
 from vsmooth.evaluate.robust.cascade import Column
 from vsmooth.evaluate.robust.columns import Source, autoattack
 from vsmooth.evaluate.robust.evaluation import OnProgress
+from vsmooth.experiments.ownership import owned
 from vsmooth.experiments.results import evaluation_batches, num_virtual_of
 from vsmooth.experiments.robust.options import AttackOptions
 from vsmooth.experiments.robust.plan import PlannedAttack, count_images, plan_attack
@@ -64,7 +66,8 @@ def run_attack(plan: PlannedAttack, dataset: Dataset, on_progress: OnProgress | 
 
     Raises:
         ValueError: other images than the run's own, more images than there are, attacks that do not apply, an epsilon
-            that does not fit the images, weights or saved images that are damaged.
+            that does not fit the images, weights or saved images that are damaged, or another process is at the same
+            evaluation.
         ModuleNotFoundError: AutoAttack is wanted, or the sanity block, which needs its Square, and not installed.
     """
     dataset_fits(plan.folder, read_spec(plan.folder), dataset)
@@ -73,7 +76,11 @@ def run_attack(plan: PlannedAttack, dataset: Dataset, on_progress: OnProgress | 
         raise ValueError(f"{source} is the very network that is attacked: transfer from another run")
     place = plan.place(dataset)
     if not (place / ROBUST_FILE).is_file():
-        _attack(plan, dataset, place, on_progress)
+        with owned(place):
+            if PartialState().is_main_process:
+                remove_partials(place / PARTS, recursive=True)
+            PartialState().wait_for_everyone()
+            _attack(plan, dataset, place, on_progress)
     if PartialState().is_main_process:
         shutil.rmtree(place / PARTS, ignore_errors=True)  # the record is written: nothing is left to resume
     record = read_record_file(place / ROBUST_FILE)
