@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from vsmooth.cli import main
 from vsmooth.experiments import run as run_module
@@ -204,6 +205,23 @@ def test_auto_alpha_is_shown_on_the_page(toy_folder: Path, tmp_path: Path) -> No
     assert chosen["variant"]["objective"]["parameter"] == best["parameter"]
     page = (tmp_path / "report.html").read_text()
     assert all(f"{entry['nll']:.3f}" in page for entry in tried)
+
+
+def test_each_run_keeps_its_own_environment(
+    toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["--data", str(toy_folder), "--out", str(tmp_path), *TINY]
+    monkeypatch.setattr("torch.get_num_threads", lambda: 7)
+    assert main(["train", "--label", "one-hot", *options]) == 0
+    monkeypatch.setattr("torch.get_num_threads", lambda: 9)
+    assert main(["compare", "--labels", "one-hot", "vs:0.3", *options]) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert [[sitting["threads"] for sitting in row["environments"]] for row in summary["rows"]] == [["7"], ["9"]]
+    assert {"vsmooth", "torch", "device", "processor", "date"} <= summary["rows"][0]["environments"][0].keys()
+    assert summary["environment"]["torch"] == torch.__version__
+    assert "threads" not in summary["environment"]
+    page = (tmp_path / "report.html").read_text().replace("\xa0", " ")
+    assert "The runs differ in threads: 7 (one-hot seed 0); 9 (VS 0.3 seed 0)." in page
 
 
 def test_interrupt_says_how_to_go_on(

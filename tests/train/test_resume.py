@@ -112,6 +112,27 @@ def test_second_signal_does_not_wait(tmp_path: Path) -> None:
         make_trainer(CASES["sgd"], tmp_path, listener=At(3, twice)).train()
 
 
+def test_each_sitting_is_remembered_and_what_may_change_bits_is_said(tmp_path: Path) -> None:
+    """Threads decide in which order floats are added; the date does not."""
+    first = {"threads": "2", "processor": "A", "date": "monday"}
+    sittings = [first, first | {"date": "tuesday"}, first | {"threads": "8", "processor": "B"}]
+    heard = []
+    for number, environment in enumerate(sittings[:2]):
+        act = At(1 + number, lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(Interrupted):
+            make_trainer(CASES["sgd"], tmp_path, listener=act, environment=environment).train()
+        heard.append(act.messages)
+    last = At(-1, lambda: None)
+    trained = make_trainer(CASES["sgd"], tmp_path, listener=last, environment=sittings[2]).train()
+    assert trained.environments == tuple(sittings)
+    assert heard == [[], ["resuming at epoch 1, step 2"]]
+    assert last.messages == [
+        "resuming at epoch 1, step 3",
+        "resumed with processor B instead of A, threads 8 instead of 2: the weights may differ in their last bits from "
+        "those of an uninterrupted training",
+    ]
+
+
 def test_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     act = At(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted):

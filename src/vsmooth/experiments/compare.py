@@ -7,12 +7,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
 from accelerate import PartialState
 
 from vsmooth.bounds import check_count, check_most
 from vsmooth.data import Dataset
-from vsmooth.experiments.environment import describe_environment
 from vsmooth.experiments.ownership import owned
 from vsmooth.experiments.run import run_experiment
 from vsmooth.experiments.specs.run_spec import RunSpec
@@ -21,6 +19,7 @@ from vsmooth.experiments.variants import objective_record
 from vsmooth.losses import Candidates, Objective
 from vsmooth.records.comparison import SUMMARY_FILE, Comparison, load_comparison, write_summary
 from vsmooth.records.json_files import read_json
+from vsmooth.records.provenance import shared_environment
 from vsmooth.records.run import Candidate, RunRecord, read_record, write_record
 from vsmooth.train import CheckpointError, Execution, Listener, TrainingDivergedError
 
@@ -114,11 +113,9 @@ class Runs:
     execution: Execution | None = None
     kept: list[RunRecord] = field(default_factory=list)
     done: int = 0
-    precision: str = ""
 
     def run(self, spec: RunSpec, name: str, teacher: TeacherSource | None = None) -> RunRecord:
         """The record of ``spec``, trained if it is not finished; errors of the training begin with ``name``."""
-        self.precision = spec.precision
         self.listener.on_run(self.done, self.most, spec)
         try:
             record = run_experiment(spec, self.dataset, self.directory, self.listener, self.execution, teacher)
@@ -143,8 +140,8 @@ class Runs:
 
     def comparison(self) -> Comparison:
         """What is kept so far."""
-        environment = describe_environment(self.precision, _device())
-        return Comparison(self._unique(), self.command, environment, self.dataset.classes, self.directory)
+        runs = self._unique()
+        return Comparison(runs, self.command, shared_environment(runs), self.dataset.classes, self.directory)
 
     def _sum_up(self) -> None:
         comparison = self.comparison()
@@ -196,10 +193,6 @@ class _Objectives:
         )
         best = min(range(len(runs)), key=lambda place: scores[place]["nll"])
         return objectives[best], replace(runs[best], selected_from=tried)
-
-
-def _device() -> torch.device:
-    return torch.device(PartialState().device)
 
 
 def check_distinct(plan: ComparePlan, num_classes: int) -> None:

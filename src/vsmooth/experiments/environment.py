@@ -13,7 +13,7 @@ import vsmooth
 
 
 def describe_environment(precision: str, device: torch.device) -> dict[str, str]:
-    """Versions, commit, device, threads, precision and date, as text."""
+    """Versions, commit, device, processor, threads, precision and date, as text."""
     from accelerate import PartialState  # seconds, and not part of a bare install
 
     return {
@@ -23,6 +23,7 @@ def describe_environment(precision: str, device: torch.device) -> dict[str, str]
         "torch": torch.__version__,
         "system": f"{platform.system()} {platform.machine()}",
         "device": device_name(device),
+        "processor": _processor(),
         "processes": str(PartialState().num_processes),
         "threads": str(torch.get_num_threads()),
         "precision": precision,
@@ -43,6 +44,16 @@ def device_name(device: torch.device) -> str:
     if device.type == "cpu":
         return f"CPU ({torch.backends.cpu.get_cpu_capability()})"
     return device.type
+
+
+def _processor() -> str:
+    """The CPU by its model name where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return named or platform.processor() or platform.machine() or "unknown"
 
 
 def _commit() -> str:

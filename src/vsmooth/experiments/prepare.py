@@ -12,6 +12,7 @@ from torch import nn
 from vsmooth.data import Dataset, Split
 from vsmooth.evaluate import evaluate_clean
 from vsmooth.experiments.build import prepared_network, training_batches, training_splits
+from vsmooth.experiments.environment import describe_environment
 from vsmooth.experiments.results import Evaluator, evaluation_batches, split_evaluator
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.experiments.teaching.lesson import Lesson, TeacherSource, make_lesson
@@ -87,6 +88,7 @@ def prepare(
         shard=execution.fsdp,
         step_rule=spec.step,
         listener=listener,
+        environment=describe_environment(spec.precision, accelerator.device),
     )
     return Prepared(trainer, accelerator, train, validation, validate, lesson)
 

@@ -123,6 +123,7 @@ def _record(
         images_per_second=trained.images_per_second,
         history=trained.history,
         folder=spec.folder,
+        environments=trained.environments,
     )
 
 

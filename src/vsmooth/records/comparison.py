@@ -68,7 +68,10 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Runs that differ in variant and seed only, and how they came about; `directory` holds their folders."""
+    """Runs that differ in variant and seed only, and how they came about; `directory` holds their folders.
+
+    `environment`: the facts that all of the runs share; each run has its own.
+    """
 
     runs: tuple[RunRecord, ...]
     command: str
@@ -185,7 +188,7 @@ def _no_summary(directory: Path) -> str:
 def _row(run: RunRecord) -> dict[str, Any]:
     about = _about(run.variant) | {"seed": run.seed}
     measured = {name: run.value(name) for name in (*SUMMARY_METRICS, *SUMMARY_TIMES)}
-    rest = ("data", "model", "epochs", "parameters", "num_classes", "folder")
+    rest = ("data", "model", "epochs", "parameters", "num_classes", "folder", "environments")
     return {**about, **measured, **run.metrics, **{name: getattr(run, name) for name in rest}}
 
 

@@ -54,7 +54,7 @@ class RunRecord:
     `folder` is the run's own name in the comparison's directory. `digests`: SHA-256 of its weights and predictions, by
     file name. `selected_from` holds the candidates of a parameter that was chosen on the validation split. Of a student
     that was taught `metrics` also hold the teacher's test accuracy, agreement with it and KL(teacher || student) in
-    nats.
+    nats. `environments`: versions, device, threads, date and more of each sitting: the first, and each that resumed it.
     """
 
     variant: Variant
@@ -71,6 +71,7 @@ class RunRecord:
     folder: str
     selected_from: tuple[Candidate, ...] | None = None
     digests: dict[str, str] = field(default_factory=dict)
+    environments: tuple[dict[str, str], ...] = ()
 
     @property
     def name(self) -> str:

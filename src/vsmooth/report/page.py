@@ -16,10 +16,11 @@ from vsmooth.report.calibration.figures import ReliabilityPanel, reliability_dia
 from vsmooth.report.calibration.sections import calibration_sections
 from vsmooth.report.comparison import distillation, figures, tables
 from vsmooth.report.comparison.findings import Claim, claims, findings, gap_words
+from vsmooth.report.comparison.provenance import differences_of_environment
 from vsmooth.report.comparison.reliability import Floats, Outcomes, pool, reliability_bins, run_outcomes
 from vsmooth.report.drawing.style import Style, styles
 from vsmooth.report.inspection.sections import inspection_sections
-from vsmooth.report.render.html import escaped, framed, paragraph, section, side_by_side
+from vsmooth.report.render.html import bullets, escaped, framed, paragraph, section, side_by_side
 from vsmooth.report.render.table import to_html
 from vsmooth.report.robust.sections import robust_sections
 
@@ -219,4 +220,5 @@ def _reproduce(comparison: Comparison) -> str:
     seeds = ", ".join(str(seed) for seed in sorted({run.seed for run in comparison.runs}))
     facts = {**comparison.environment, "seeds": seeds}
     rows = "".join(f"<dt>{escape(str(k))}</dt><dd>{escape(str(v))}</dd>" for k, v in facts.items())
-    return f"<pre>{escape(comparison.command)}</pre><dl>{rows}</dl>"
+    differing = differences_of_environment(comparison.runs)
+    return f"<pre>{escape(comparison.command)}</pre><dl>{rows}</dl>{bullets(differing) if differing else ''}"

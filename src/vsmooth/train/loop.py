@@ -34,6 +34,7 @@ from vsmooth.train.interrupt import Interrupted, deferred_signals
 from vsmooth.train.listener import Listener
 from vsmooth.train.optim import Optimization
 from vsmooth.train.processes import agree, shard_weights, share_buffers, whole
+from vsmooth.train.sittings import Environment, resumed_elsewhere
 
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
 # Reading a loss stalls an accelerator, so there it is done for this many steps at once.
@@ -53,6 +54,7 @@ class _State:
     part_sums: dict[str, float] = field(default_factory=dict)  # the same of the parts of the loss
     seconds: float = 0.0  # in this epoch's training steps
     history: tuple[EpochRecord, ...] = ()
+    environments: tuple[Environment, ...] = ()  # one for each sitting
 
 
 def _stored_state(checkpoint: Checkpoint, folder: Path) -> _State:
@@ -66,12 +68,13 @@ def _stored_state(checkpoint: Checkpoint, folder: Path) -> _State:
 
 @dataclass(frozen=True)
 class Trained:
-    """The trained network (averaged weights if asked for), the history, and where it ran."""
+    """The trained network (averaged weights if asked for), the history, and the environment of each sitting."""
 
     model: nn.Module
     history: tuple[EpochRecord, ...]
     seconds: float
     images_per_second: float
+    environments: tuple[Environment, ...] = ()
 
 
 class Trainer:
@@ -82,6 +85,7 @@ class Trainer:
     bit on a CPU), and one of N processes goes on with any other number. ``batches`` cuts each global batch into equal
     parts, so that the mean of the processes' mean gradients is the gradient of the global batch.
     ``shard`` spreads weights and optimizer state over the processes (FSDP) instead of copying them (DDP).
+    ``environment`` (facts by name) is kept with the checkpoints, so that a resumed training knows all of its sittings.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class Trainer:
         shard: bool = False,
         step_rule: StepRule | None = None,
         listener: Listener | None = None,
+        environment: Environment | None = None,
     ) -> None:
         if epochs < 1:
             raise ValueError(f"epochs must be at least 1, got {epochs}")
@@ -117,7 +122,8 @@ class Trainer:
         self.optimizer = optimization.build(model)
         self.stepper = accelerator.prepare(self.optimizer)
         self.model = model if shard else accelerator.prepare(model)
-        self.state = _State()
+        self.environment = environment or {}
+        self.state = _State(environments=(self.environment,))
         self.total = epochs * len(batches)
         if optimization.accumulate > self.total:
             raise ValueError(
@@ -145,7 +151,8 @@ class Trainer:
         history = self.state.history
         seconds = sum(log.seconds for log in history)
         # The median: a first epoch in which memory is touched and code compiled does not speak for the others.
-        return Trained(self._result(), history, seconds, median(log.images_per_second for log in history))
+        speed = median(log.images_per_second for log in history)
+        return Trained(self._result(), history, seconds, speed, self.state.environments)
 
     def _train_epoch(self, epoch: int, start: int, signals: list[int]) -> None:
         self.model.train()
@@ -294,4 +301,8 @@ class Trainer:
         epoch, step = divmod(self.state.step, len(self.batches))
         where = f"at epoch {epoch + 1}, step {step + 1}" if self.state.step < self.total else "after the last epoch"
         self.listener.on_message(f"resuming {where}")
+        sittings = self.state.environments
+        if sittings and (changed := resumed_elsewhere(sittings[-1], self.environment)) is not None:
+            self.listener.on_message(changed)
+        self.state.environments = (*sittings, self.environment)
 
