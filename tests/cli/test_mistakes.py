@@ -55,6 +55,8 @@ def assert_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], me
         (["--model", "resnet-20"], r"unknown model 'resnet-20'; did you mean resnet20"),
         (["--epochs", "0"], "epochs must be at least 1, got 0"),
         (["--learning-rate", "-1"], "learning_rate must be positive and finite, got -1.0"),
+        (["--warmup", "0.1"], "warmup 0.1 does nothing with the schedule one-cycle: choose schedule cosine or step"),
+        (["--milestones", "0.3", "0.6"], "milestones 0.3 0.6 does nothing with the schedule one-cycle: choose"),
         (["--milestones", "100", "150"], r"milestones must be rising fractions in \(0, 1\)"),
         (["--batch-size", "1000"], "batch_size 1000 is larger than the split of 144 images"),
         (["--crop-padding", "8"], "crop_padding=8 does not fit images of 8x8 pixels"),

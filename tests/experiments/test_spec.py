@@ -64,8 +64,13 @@ OTHER_MIXING: dict[str, Any] = {"mixup": 0.2, "cutmix": 1.0}
 
 
 def variants() -> list[RunSpec]:
+    read_by = {"milestones": "step", "warmup": "cosine"}  # not by the usual schedule
     optimizations = [
-        replace(SPEC.optimization, **{name: value}) for name, value in OTHER_OPTIMIZATION.items()
+        *(Optimization(schedule=schedule) for schedule in ("cosine", "constant")),
+        *(
+            replace(SPEC.optimization, **{"schedule": read_by.get(name, SPEC.optimization.schedule), name: value})
+            for name, value in OTHER_OPTIMIZATION.items()
+        ),
     ]
     unpadded = replace(SPEC.augmentation, crop_padding=0)  # a resized crop wants no padding
     augmentations = [

@@ -29,7 +29,7 @@ class Optimization:
     milestones: tuple[float, ...] = (0.5, 0.75)
     """for the step schedule, as fractions of the training (the paper: 100 and 150 of 200 epochs)"""
     warmup: float = 0.0
-    """fraction of the training over which the learning rate first rises linearly from 0 (not for one-cycle)"""
+    """fraction of the training over which the learning rate first rises linearly from 0 (one-cycle has its own rise)"""
     momentum: float = 0.9
     """SGD only"""
     nesterov: bool = True
@@ -60,6 +60,17 @@ class Optimization:
         _check(self.ema_decay is None or 0 < self.ema_decay < 1, "ema_decay must be in (0, 1)", self.ema_decay)
         inside = all(0 < m < 1 for m in self.milestones) and list(self.milestones) == sorted(self.milestones)
         _check(inside, "milestones must be rising fractions in (0, 1)", self.milestones)
+        self._check_schedule_reads()
+
+    def _check_schedule_reads(self) -> None:
+        """A value that the schedule does not read would change the key of a run and nothing else."""
+        for name, readers in _READ_BY.items():
+            value, usual = getattr(self, name), getattr(Optimization, name)
+            if value != usual and self.schedule not in readers:
+                raise ValueError(
+                    f"{name} {_shown(value)} does nothing with the schedule {self.schedule}: choose schedule "
+                    f"{' or '.join(readers)}, or give {name} its default, {_shown(usual)}"
+                )
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
         """The optimizer over all parameters that want a gradient."""
@@ -94,7 +105,16 @@ class Optimization:
 
 
 _RISE = 0.2
+_READ_BY: dict[str, tuple[Schedule, ...]] = {
+    "warmup": ("cosine", "step", "constant"),
+    "milestones": ("step",),
+    "final_learning_rate": ("one-cycle", "cosine"),
+}
 _FASTEST, _MOST_DECAY, _MOST_ACCUMULATED, _LONGEST = 1000, 100, 1_000_000, 1_000_000
+
+
+def _shown(value: float | tuple[float, ...]) -> str:
+    return " ".join(f"{number:g}" for number in value) if isinstance(value, tuple) else f"{value:g}"
 
 
 def _check(holds: bool, rule: str, value: object) -> None:
