@@ -227,13 +227,23 @@ def test_each_run_keeps_its_own_environment(
 def test_interrupt_says_how_to_go_on(
     toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Ctrl-C outside the training steps, where nothing holds it back."""
+    """Ctrl-C outside the training steps, where nothing holds it back: before them, and in the final evaluation."""
 
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vsmooth.data.load_dataset", interrupt)
-    assert main(["train", "--data", str(toy_folder), "--out", str(tmp_path)]) == 130
-    assert capsys.readouterr().out.splitlines()[-1] == (
-        "stopped; run the same command again to resume from the last checkpoint"
-    )
+    command = ["train", "--label", "one-hot", "--data", str(toy_folder), "--out", str(tmp_path / "out"), *TINY]
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "prepare", interrupt)
+        assert main(command) == 130
+    first = "stopped; this run has no checkpoint yet, so the same command begins it again"
+    assert capsys.readouterr().out.splitlines()[-1] == first
+    assert list(tmp_path.iterdir()) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "evaluate_split", interrupt)
+        assert main(command) == 130
+    last = "stopped; run the same command again to resume from the last checkpoint"
+    assert capsys.readouterr().out.splitlines()[-1] == last
+    monkeypatch.setattr("vsmooth.train.loop.Trainer.train_step", interrupt)  # nothing is trained again
+    assert main(command) == 0
+    assert "one-hot, seed 0: resuming after the last epoch" in capsys.readouterr().out.splitlines()

@@ -13,7 +13,6 @@ from rich.console import Console
 from vsmooth.cli.display import say
 from vsmooth.cli.parsing import parse
 from vsmooth.cli.terminal import printable, say_error
-from vsmooth.cli.verb import Verb
 from vsmooth.train import CheckpointError, Interrupted, TrainingDivergedError, disconnect, terminable
 
 _EXPECTED = (ValueError, OSError, CheckpointError, TrainingDivergedError, ModuleNotFoundError)
@@ -29,7 +28,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(arguments: Sequence[str] | None) -> int:
     typed = shlex.join(["vsmooth", *(sys.argv[1:] if arguments is None else arguments)])
     console = Console(quiet=_rank("RANK") > 0)  # of several processes only one speaks
-    command: Verb | None = None
     terminated: list[int] = []
     try:
         with terminable() as terminated:
@@ -40,9 +38,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         say(console, str(stop), style="yellow")
         return 128 + stop.signal_number
     except KeyboardInterrupt as stop:
-        resumes = command is not None and command.resumes_training
-        resume = "; run the same command again to resume from the last checkpoint" if resumes else ""
-        say(console, str(stop) or f"stopped{resume}", style="yellow")
+        say(console, str(stop) or "stopped", style="yellow")
         return 128 + (terminated[0] if terminated else signal.SIGINT)
     except _EXPECTED as error:
         missing = isinstance(error, ModuleNotFoundError) and "pip install" not in str(error)

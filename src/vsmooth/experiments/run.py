@@ -37,7 +37,7 @@ from vsmooth.records.run import (
     read_run,
     write_record,
 )
-from vsmooth.train import Execution, Listener, load_weights, make_accelerator, read_weights, tracked
+from vsmooth.train import Execution, Listener, has_checkpoint, load_weights, make_accelerator, read_weights, tracked
 
 _CHECKPOINTS = "checkpoints"
 
@@ -60,6 +60,7 @@ def run_experiment(
         ValueError: the folder belongs to another experiment or other data, another process is training it, or it
             cannot be written; there is no teacher where the spec has one, or another.
         TrainingDivergedError, Interrupted: as :meth:`Trainer.train`.
+        KeyboardInterrupt: outside of the training steps; the message says whether there is a checkpoint.
         CheckpointError: a checkpoint or the results could not be written.
     """
     folder = root / spec.folder
@@ -67,10 +68,19 @@ def run_experiment(
         with owned(folder):
             if PartialState().is_main_process:
                 remove_partials(folder / _CHECKPOINTS)
-            _train_and_write(spec, dataset, folder, listener or Listener(), execution or Execution(), teacher)
+            try:
+                _train_and_write(spec, dataset, folder, listener or Listener(), execution or Execution(), teacher)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(_how_to_go_on(folder)) from None
     if PartialState().is_main_process:
         shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)  # the record is written: nothing is left to resume
     return read_run(root, spec.folder)
+
+
+def _how_to_go_on(folder: Path) -> str:
+    if has_checkpoint(folder / _CHECKPOINTS):
+        return "stopped; run the same command again to resume from the last checkpoint"
+    return "stopped; this run has no checkpoint yet, so the same command begins it again"
 
 
 def _is_finished(spec: RunSpec, dataset: Dataset, folder: Path) -> bool:

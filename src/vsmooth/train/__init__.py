@@ -1,6 +1,6 @@
 """Training: loop, optimization, checkpoints."""
 
-from vsmooth.train.checkpoint import CheckpointError, load_weights, read_weights, save_weights
+from vsmooth.train.checkpoint import CheckpointError, has_checkpoint, load_weights, read_weights, save_weights
 from vsmooth.train.execution import Execution, Tracker
 from vsmooth.train.hardware import Precision, best_precision, make_accelerator
 from vsmooth.train.interrupt import Interrupted, terminable
@@ -23,6 +23,7 @@ __all__ = [
     "TrainingDivergedError",
     "best_precision",
     "disconnect",
+    "has_checkpoint",
     "load_weights",
     "make_accelerator",
     "read_weights",

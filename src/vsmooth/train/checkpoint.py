@@ -75,12 +75,17 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> None
         left = f"the checkpoint of step {_step_of(kept[0])} is intact" if kept else "no earlier checkpoint exists"
         raise CheckpointError(
             f"cannot save a checkpoint in {folder}: {error.strerror or error}; {left}. Free space or fix "
-            "permissions, then run the same command again to resume"
+            f"permissions, then run the same command again to {'resume' if kept else 'begin again'}"
         ) from error
     # Later ones were passed over as damaged when this run resumed; kept, they would push out the sound ones.
     later = [path for path in _steps(folder) if _step_of(path) > checkpoint.step]
     for path in later + _steps(folder)[len(later) + keep :]:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is one to resume from, damaged or not."""
+    return bool(_steps(folder))
 
 
 def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:

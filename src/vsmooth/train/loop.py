@@ -135,7 +135,7 @@ class Trainer:
         self._saved_at = time.monotonic()
 
     def train(self) -> Trained:
-        """Resume from the newest checkpoint if there is one, and go on to the end.
+        """Resume from the newest checkpoint if there is one, go on to the end, and leave a checkpoint there.
 
         Raises:
             TrainingDivergedError: the loss is not finite; names epoch, step and learning rate.
@@ -172,7 +172,8 @@ class Trainer:
             return  # half a step is not worth saving
         if self.accelerator.num_processes > 1 and self._unread and self.state.step % len(self.batches):
             return  # processes agree where they read their losses anyway
-        due = time.monotonic() - self._saved_at >= self.checkpoint_seconds
+        # The end is always saved: whatever is done with the network next may be interrupted too.
+        due = time.monotonic() - self._saved_at >= self.checkpoint_seconds or self.state.step == self.total
         signal_number, due_anywhere = agree([signals[0] if signals else 0, due], self.accelerator)
         if signal_number or due_anywhere:
             self._save()
