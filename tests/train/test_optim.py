@@ -116,7 +116,7 @@ def test_short_trainings_have_rates_in_range(schedule: Any, total: int) -> None:
         ({"ema_decay": 1.0}, r"ema_decay must be in \(0, 1\), got 1.0"),
         ({"milestones": (0.7, 0.5)}, r"milestones must be rising fractions in \(0, 1\), got \(0.7, 0.5\)"),
         ({"milestones": (100.0, 150.0)}, "milestones must be rising fractions"),
-        ({"optimizer": "adam"}, "optimizer must be one of sgd, adamw, got adam"),
+        ({"optimizer": "adam"}, "optimizer must be one of sgd, adamw, got 'adam'"),
         (
             {"warmup": 0.1},
             "warmup 0.1 does nothing with the schedule one-cycle: choose schedule cosine or step or constant, or give "

@@ -68,10 +68,6 @@ class TrainingOptions(Verb):
     def of_recipe(cls, recipe: Recipe) -> Self:
         """The options with the values of a recipe as defaults."""
 
-    @property
-    def resumes_training(self) -> bool:
-        return not self.dry_run
-
     def load(self, console: Console) -> Dataset:
         """The images of the training; ``ValueError`` unless they are those that the recipe is for."""
         setting = self.setting

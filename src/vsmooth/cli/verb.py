@@ -15,11 +15,6 @@ class Verb(ABC):
         """The word that is typed."""
         return cls.__name__.lower()
 
-    @property
-    def resumes_training(self) -> bool:
-        """Whether the same command resumes from a checkpoint after an interruption."""
-        return False
-
     @abstractmethod
     def run(self, console: Console, typed: str) -> None:
         """Carry the command out; ``typed`` is the command line, for the records. ``ValueError`` for bad input."""
