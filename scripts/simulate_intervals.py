@@ -276,8 +276,8 @@ def _held(comparison: Comparison, truth: dict[str, float]) -> list[bool]:
 
 # Similarity between classes, and overlap of gradients ---------------------------------------------------------------
 
-KEYS = ("spread", "spread_across", "spread_within", "distance_variation", "human_kl", "human_image_rank",
-        "human_pair_rank", "human_template_rank")  # fmt: skip
+KEYS = ("spread", "spread_across", "spread_within", "distance_variation", "cluster_spread", "human_kl",
+        "human_image_rank", "human_pair_rank", "human_template_rank")  # fmt: skip
 
 
 def features(kept: float, samples: int, seed: int) -> tuple[Features, Tensor]:
@@ -299,9 +299,9 @@ def features(kept: float, samples: int, seed: int) -> tuple[Features, Tensor]:
 
 def similarity(trials: int) -> None:
     trials = trials // 5
-    (low, votes), (high, _) = features(0.6, 40_000, 1), features(1.0, 40_000, 1)
-    whole = evaluate_similarity(low, votes, high, resamples=40).differences
-    truth = [whole[key].value for key in KEYS]
+    (low, votes), (high, _) = features(0.6, 100_000, 1), features(1.0, 100_000, 1)
+    ours, theirs = evaluate_similarity(low, votes).values, evaluate_similarity(high, votes).values
+    truth = [ours[key] - theirs[key] for key in KEYS]
     rows = []
     for samples in (500, 2000):
         found = []
@@ -319,7 +319,7 @@ def overlaps(trials: int) -> None:
     found = []
     for trial in range(trials):
         values = torch.from_numpy(2 * np.random.default_rng(trial).beta(6, 2, 256) - 1)
-        found.append(bootstrap_statistic(_mean_of(values), 256, resamples=RESAMPLES, method="percentile"))
+        found.append(bootstrap_statistic(_mean_of(values), 256, resamples=RESAMPLES))
     title = f"Coverage of the overlap of input gradients, {trials} trials"
     table(title, ("images", "mean rank correlation"), [["256", *_coverage(found, [0.5])]])
 

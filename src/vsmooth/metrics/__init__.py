@@ -26,7 +26,7 @@ from vsmooth.metrics.human_labels import (
 )
 from vsmooth.metrics.normalised import normalised_label_smoothing_probabilities
 from vsmooth.metrics.plane import Plane, between_share, choose_classes, plane_basis
-from vsmooth.metrics.resampling import bootstrap_statistic, excludes_zero
+from vsmooth.metrics.resampling import bootstrap_statistic, excludes_zero, jackknife_statistic
 from vsmooth.metrics.saliency import MapOverlap, map_overlap, saliency
 from vsmooth.metrics.scores import accuracy, brier_score, negative_log_likelihood, top_k_accuracy
 from vsmooth.metrics.similarity import (
@@ -92,6 +92,7 @@ __all__ = [
     "human_distributions",
     "human_divergence",
     "image_rank_correlation",
+    "jackknife_statistic",
     "linear_cka",
     "map_overlap",
     "mass_verdict",

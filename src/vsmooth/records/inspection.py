@@ -18,7 +18,7 @@ FEATURES = {"test": "features-test.npz", "train": "features-train.npz"}
 
 @dataclass(frozen=True)
 class SimilarityMetrics:
-    """One model: values by name, and the paired differences from a baseline (empty without one).
+    """One model: values by name, and the paired differences from a baseline (empty without one) with their intervals.
 
     spread, spread_within, spread_across: standard deviations of the wrong-class logits over the gap of the correct one.
     distance_variation: of the distances between class means, 0 is equilateral; cluster_spread: width of the clusters
@@ -28,7 +28,7 @@ class SimilarityMetrics:
     wrong-class softmax and with the template cosines.
     """
 
-    values: dict[str, BootstrapInterval]
+    values: dict[str, float]
     differences: dict[str, BootstrapInterval]
     template_variation: float
     samples: Count

@@ -1,12 +1,13 @@
-"""Similarity as numbers: which information between classes a label keeps, with bootstrap intervals."""
+"""Similarity as numbers: which information between classes a label keeps, with intervals of differences."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from vsmooth.metrics.bootstrap import BootstrapInterval
 from vsmooth.metrics.geometry import cluster_shape, distance_variation, linear_cka
 from vsmooth.metrics.human_labels import (
     check_agreement,
@@ -16,15 +17,14 @@ from vsmooth.metrics.human_labels import (
     image_rank_correlation,
     pair_rank_correlation,
 )
-from vsmooth.metrics.resampling import bootstrap_statistic
+from vsmooth.metrics.resampling import bootstrap_statistic, jackknife_statistic
 from vsmooth.metrics.similarity import class_similarity, template_cosine, wrong_logit_spread
 from vsmooth.records.features import Features
 from vsmooth.records.inspection import SimilarityMetrics
 
-LOGIT_KEYS = ("spread", "spread_within", "spread_across", "distance_variation", "cluster_spread")
-HUMAN_KEYS = ("human_kl", "human_image_rank", "human_pair_rank", "human_template_rank")
-
-
+SPREAD_KEYS = ("spread", "spread_within", "spread_across", "distance_variation", "cluster_spread")
+IMAGE_KEYS = ("human_kl", "human_image_rank")
+PAIR_KEYS = ("human_pair_rank", "human_template_rank")
 
 
 def evaluate_similarity(
@@ -37,23 +37,19 @@ def evaluate_similarity(
 ) -> SimilarityMetrics:
     """All of `SimilarityMetrics` on one split; human (N, K) counts or probabilities of the same images in their order.
 
-    Intervals are 95 % basic bootstraps over the images, differences paired on them (`baseline` must hold the same
-    samples); they hold for this pair of networks, not for other training seeds. ValueError for fewer than three
-    classes, human labels of another length or of other images (`check_agreement`), and a baseline of other samples.
+    The differences' 95 % intervals are over the images, on which the two are paired (`baseline` must hold the same
+    samples): a jackknife, and for the ranks of class pairs, which are not smooth, a percentile bootstrap with
+    `resamples`. They hold for this pair of networks, not for other training seeds. Values have no interval: that of
+    the ranks of class pairs would not cover. ValueError for fewer than three classes, human labels of another length
+    or of other images (`check_agreement`), and a baseline of other samples.
     """
     if baseline is not None and not torch.equal(baseline.labels, features.labels):
         raise ValueError("the baseline's labels are not those of the features: both must hold the same samples")
-    names, own = _statistic(features, human)
-    other = None if baseline is None else _statistic(baseline, human)[1]
-
-    def statistic(indices: Tensor) -> Tensor:
-        found = own(indices)
-        return found if other is None else torch.cat([found, found - other(indices)])
-
-    intervals = bootstrap_statistic(statistic, len(features), resamples=resamples, seed=seed)
+    own = _Measures(features, human)
+    other = None if baseline is None else _Measures(baseline, human)
     return SimilarityMetrics(
-        values=dict(zip(names, intervals[: len(names)], strict=True)),
-        differences=dict(zip(names, intervals[len(names) :], strict=True)) if baseline is not None else {},
+        values=own.values(),
+        differences={} if other is None else _differences(own, other, resamples, seed),
         template_variation=distance_variation(features.real_templates),
         samples=len(features),
         images_with_human_errors=None if human is None else _count_errors(features, human),
@@ -74,15 +70,35 @@ def cka_matrix(runs: Sequence[Features]) -> Tensor:
     return found
 
 
-def _statistic(features: Features, human: Tensor | None) -> tuple[tuple[str, ...], Callable[[Tensor], Tensor]]:
-    logits, labels = features.predictions.logits.double(), features.labels
-    activations = features.activations.double()
-    people = None if human is None else _HumanAgreement(features, human)
+def _differences(own: _Measures, other: _Measures, resamples: int, seed: int) -> dict[str, BootstrapInterval]:
+    count = len(own.labels)
+    found = jackknife_statistic(lambda indices: own.smooth(indices) - other.smooth(indices), count, seed=seed)
+    if own.people is not None:
+        found += bootstrap_statistic(
+            lambda indices: own.pairs(indices) - other.pairs(indices), count, resamples=resamples, seed=seed
+        )
+    return dict(zip(own.keys, found, strict=True))
 
-    def statistic(indices: Tensor) -> Tensor:
-        chosen = labels[indices]
-        spread = wrong_logit_spread(logits[indices], chosen)
-        shape = cluster_shape(activations[indices], chosen, features.num_classes)
+
+class _Measures:
+    """The numbers of one network on any choice of its samples (indices, which may repeat)."""
+
+    def __init__(self, features: Features, human: Tensor | None) -> None:
+        self.logits, self.labels = features.predictions.logits.double(), features.labels
+        self.activations, self.num_classes = features.activations.double(), features.num_classes
+        self.people = None if human is None else _People(features, human)
+        self.keys = SPREAD_KEYS + (() if human is None else IMAGE_KEYS + PAIR_KEYS)
+
+    def values(self) -> dict[str, float]:
+        everything = torch.arange(len(self.labels))
+        found = torch.cat([self.smooth(everything), self.pairs(everything)])
+        return dict(zip(self.keys, found.tolist(), strict=True))
+
+    def smooth(self, indices: Tensor) -> Tensor:
+        """Of SPREAD_KEYS, and with people also of IMAGE_KEYS."""
+        chosen = self.labels[indices]
+        spread = wrong_logit_spread(self.logits[indices], chosen)
+        shape = cluster_shape(self.activations[indices], chosen, self.num_classes)
         found = [
             spread.relative,
             spread.within / spread.gap,
@@ -90,32 +106,31 @@ def _statistic(features: Features, human: Tensor | None) -> tuple[tuple[str, ...
             shape.distance_variation,
             shape.spread,
         ]
-        return torch.tensor(found + ([] if people is None else people.values(indices)), dtype=torch.float64)
+        if self.people is not None:
+            found += [float(self.people.divergence[indices].mean()), float(self.people.ranks[indices].nanmean())]
+        return torch.tensor(found, dtype=torch.float64)
 
-    return LOGIT_KEYS + (() if people is None else HUMAN_KEYS), statistic
+    def pairs(self, indices: Tensor) -> Tensor:
+        """Of PAIR_KEYS; nothing without people."""
+        if self.people is None:
+            return torch.zeros(0, dtype=torch.float64)
+        labels = self.labels[indices]
+        confusion = human_confusion(self.people.human[indices], labels)
+        similarity = class_similarity(self.logits[indices], labels)
+        found = [pair_rank_correlation(matrix, confusion) for matrix in (similarity, self.people.cosine)]
+        return torch.tensor(found, dtype=torch.float64)
 
 
-class _HumanAgreement:
-    """What does not change between resamples is computed once."""
+class _People:
+    """Agreement with people that does not change between choices of samples."""
 
     def __init__(self, features: Features, human: Tensor) -> None:
-        self.logits, self.labels = features.predictions.logits.double(), features.labels
-        self.human = human_distributions(human, *self.logits.shape)
-        check_agreement(self.human, self.labels)
-        self.divergence = human_divergence(self.logits, self.human)
-        self.ranks = image_rank_correlation(self.logits, self.human, self.labels)
+        logits = features.predictions.logits.double()
+        self.human = human_distributions(human, *logits.shape)
+        check_agreement(self.human, features.labels)
+        self.divergence = human_divergence(logits, self.human)
+        self.ranks = image_rank_correlation(logits, self.human, features.labels)
         self.cosine = template_cosine(features.real_templates)
-
-    def values(self, indices: Tensor) -> list[float]:
-        labels = self.labels[indices]
-        confusion = human_confusion(self.human[indices], labels)
-        similarity = class_similarity(self.logits[indices], labels)
-        return [
-            float(self.divergence[indices].mean()),
-            float(self.ranks[indices].nanmean()),
-            pair_rank_correlation(similarity, confusion),
-            pair_rank_correlation(self.cosine, confusion),
-        ]
 
 
 def _count_errors(features: Features, human: Tensor) -> int:

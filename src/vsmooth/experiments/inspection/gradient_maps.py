@@ -49,9 +49,7 @@ def gradient_overlaps(model: nn.Module, dataset: Dataset, resamples: int = 1000)
     found = {}
     for name, other in maps.items():
         overlap = map_overlap(correct, other)
-        (rank,) = bootstrap_statistic(
-            _mean_of(overlap.rank), count, resamples=resamples, method="percentile"
-        )
+        (rank,) = bootstrap_statistic(_mean_of(overlap.rank), count, resamples=resamples)
         found[name] = Overlap(rank, float(overlap.cosine.nanmean()), count)
     return found
 

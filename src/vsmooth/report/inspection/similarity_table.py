@@ -18,7 +18,7 @@ class SimilarityRow:
     """One label: values by key of `SimilarityMetrics`, and differences from one-hot (none for one-hot itself)."""
 
     name: str
-    values: Mapping[str, BootstrapInterval]
+    values: Mapping[str, float]
     differences: Mapping[str, BootstrapInterval]
 
 
@@ -74,7 +74,7 @@ def _finding(row: SimilarityRow, baseline: SimilarityRow) -> str:
     groups: dict[str, list[str]] = {verb: [] for verb in _VERBS}
     for number in _NUMBERS:
         if number.kept and number.key in row.differences:
-            before, after = baseline.values[number.key].value, row.values[number.key].value
+            before, after = baseline.values[number.key], row.values[number.key]
             verb = _verb(row.differences[number.key], before)
             groups[verb].append(f"{number.kept} ({after:.3f}, one-hot {before:.3f})")
     parts = [f"{verb} {', '.join(found)}" for verb, found in groups.items() if found]
@@ -98,7 +98,7 @@ def _cell(row: SimilarityRow, key: str) -> Cell:
         return Cell("–")
     difference = row.differences.get(key)
     detail = "" if difference is None else f"{difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
-    return Cell(f"{row.values[key].value:.3f}", detail)
+    return Cell(f"{row.values[key]:.3f}", detail)
 
 
 def _notes(rows: Sequence[SimilarityRow]) -> tuple[str, ...]:
@@ -113,7 +113,7 @@ def _notes(rows: Sequence[SimilarityRow]) -> tuple[str, ...]:
         )
     if any(row.differences for row in rows):
         notes.append(
-            "Second line: difference from one-hot with its 95 % bootstrap interval over the images; other training "
+            "Second line: difference from one-hot with its 95 % interval over the images; other training "
             f"seeds may differ by more. In words, a label keeps what its interval holds within {100 * LITTLE:g} % of "
             "one-hot's value; an interval that reaches further and contains 0 is not distinguishable."
         )
