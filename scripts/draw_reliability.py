@@ -8,7 +8,7 @@ from pathlib import Path
 from vsmooth.records.comparison import load_comparison
 from vsmooth.report.calibration.figures import ReliabilityPanel, reliability_diagrams
 from vsmooth.report.comparison.findings import gap_words
-from vsmooth.report.comparison.reliability import pool, reliability_bins, run_outcomes
+from vsmooth.report.comparison.reliability import pool, reliability_bins
 from vsmooth.report.comparison.tables import confidence_gap
 from vsmooth.report.drawing.style import styles
 
@@ -23,7 +23,7 @@ def main() -> None:
     comparison = load_comparison(arguments.directory)
     panels = [
         ReliabilityPanel(
-            group.name, reliability_bins(pool([run_outcomes(comparison, run) for run in group.runs])), style,
+            group.name, reliability_bins(pool([comparison.outcomes(run) for run in group.runs])), style,
             gap_words(confidence_gap(group)), intervals=len(group.runs) == 1,
         )
         for group, style in zip(comparison.groups, styles(comparison.groups), strict=True)

@@ -32,7 +32,6 @@ from vsmooth.records.objective import ONE_HOT, ObjectiveRecord
 from vsmooth.records.run import RunRecord
 from vsmooth.records.statistics import SIGNIFICANCE, holm, paired_difference, variation_of_mean
 from vsmooth.records.variant import Variant
-from vsmooth.report.comparison.differences import difference, difference_from_one_hot
 
 TRUTHS, SIZES, RESAMPLES = (0.0, 0.005, 0.01, 0.02, 0.05), (500, 2000, 10_000), 200
 MANY, CLASSES = 400_000, 10
@@ -239,7 +238,7 @@ def families(trials: int) -> None:
 def _any_verdict(comparison: Comparison) -> tuple[bool, bool]:
     found = [
         one for group in comparison.groups[1:] for metric in ("accuracy", "ece", "nll")
-        if (one := difference_from_one_hot(comparison, group, metric)) is not None
+        if (one := comparison.differences.from_baseline(group, metric)) is not None
     ]
     p_values = [one.p_value() for one in found]
     assert [one.adjusted_p for one in found] == holm(p_values)
@@ -266,7 +265,7 @@ def differences(trials: int) -> None:
 def _held(comparison: Comparison, truth: dict[str, float]) -> list[bool]:
     held = []
     for metric, real in truth.items():
-        found = difference(comparison, comparison.groups[1], comparison.groups[0], metric)
+        found = comparison.differences.between(comparison.groups[1], comparison.groups[0], metric)
         assert found is not None
         assert found.low is not None
         assert found.high is not None

@@ -10,6 +10,7 @@ import pytest
 import torch
 from outcome_builders import MadeUp
 from record_builders import objective_of, run_record, teacher_of
+from vsmooth.report.comparison.differences import difference_from_one_hot
 
 from vsmooth.data import Dataset, ImageSet
 from vsmooth.experiments.compare import CompareListener, Runs
@@ -19,7 +20,6 @@ from vsmooth.records.json_files import write_json
 from vsmooth.records.objective import ONE_HOT
 from vsmooth.records.run import RunRecord, write_record
 from vsmooth.records.variant import MethodRecord, Variant
-from vsmooth.report.comparison.differences import difference_from_one_hot
 from vsmooth.report.comparison.findings import claims
 from vsmooth.report.comparison.tables import result_table
 

@@ -99,8 +99,8 @@ def test_differences_are_paired_with_the_student_without_a_teacher(distilled: tu
     plain, taught = comparison.groups[0], comparison.groups[2]
     assert comparison.baselines == (plain,)
     assert comparison.baseline_name == "no teacher"
-    assert comparison.difference(plain, "accuracy") is None
-    found = comparison.difference(taught, "accuracy")
+    assert comparison.differences.from_baseline(plain, "accuracy") is None
+    found = comparison.differences.from_baseline(taught, "accuracy")
     expected = np.subtract(*([run.metrics["accuracy"] for run in group.runs] for group in (taught, plain)))
     assert found is not None
     assert found.mean == pytest.approx(expected.mean())

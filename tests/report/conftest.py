@@ -12,8 +12,9 @@ import pytest
 from record_builders import epoch_record, run_record
 
 from vsmooth.records.comparison import Comparison, write_summary
+from vsmooth.records.outcomes import outcomes
 from vsmooth.records.run import Candidate, EpochRecord, RunRecord, write_record
-from vsmooth.report.comparison.reliability import outcomes, reliability_bins
+from vsmooth.report.comparison.reliability import reliability_bins
 
 SAMPLES, CLASSES = 1500, 10
 # label, alpha, signal, temperature: the temperature sets how confident the made-up network is

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vsmooth.records.outcomes import outcomes
 from vsmooth.report.calibration.alpha_grid import AlphaGrid
 from vsmooth.report.calibration.figures import (
     ReliabilityPanel,
@@ -11,7 +12,7 @@ from vsmooth.report.calibration.figures import (
     reliability_diagrams,
     temperature_bars,
 )
-from vsmooth.report.comparison.reliability import Bins, outcomes, reliability_bins
+from vsmooth.report.comparison.reliability import Bins, reliability_bins
 from vsmooth.report.drawing.style import Style
 
 STYLE = Style("#0072b2", "D", "-")

@@ -9,15 +9,14 @@ from record_builders import objective_of, variant
 
 from vsmooth.digests import digest_of
 from vsmooth.records.comparison import Comparison
-from vsmooth.report.comparison.differences import difference_from_one_hot
-from vsmooth.report.comparison.reliability import outcomes
+from vsmooth.records.outcomes import outcomes
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "ece", "nll"])
 def test_one_seed_falls_back_to_test_images(make_comparison: Callable[..., Comparison], metric: str) -> None:
     comparison = make_comparison(seeds=1)
     one_hot, smoothed = comparison.groups[:2]
-    found = difference_from_one_hot(comparison, smoothed, metric)
+    found = comparison.differences.from_baseline(smoothed, metric)
     assert found is not None
     assert found.source == "test samples"
     assert found.low is not None
@@ -32,8 +31,8 @@ def test_two_numbers_of_virtual_classes_are_two_rows(make_comparison: Callable[.
     both = replace(comparison, runs=(one_hot, wide, large))
     for run, group in zip((wide, large), both.groups[1:], strict=True):
         alone = replace(comparison, runs=(one_hot, run))
-        expected = difference_from_one_hot(alone, alone.groups[1], "ece")
-        found = difference_from_one_hot(both, group, "ece")
+        expected = alone.differences.from_baseline(alone.groups[1], "ece")
+        found = both.differences.from_baseline(group, "ece")
         assert found is not None
         assert expected is not None
         assert (found.mean, found.variations) == (expected.mean, expected.variations)
@@ -42,7 +41,7 @@ def test_two_numbers_of_virtual_classes_are_two_rows(make_comparison: Callable[.
 
 
 def test_several_seeds_use_seeds(comparison: Comparison) -> None:
-    found = difference_from_one_hot(comparison, comparison.groups[1], "ece")
+    found = comparison.differences.from_baseline(comparison.groups[1], "ece")
     assert found is not None
     assert found.source == "seeds"
     assert found.seeds == 3
@@ -57,12 +56,12 @@ def test_different_test_images_are_refused(make_comparison: Callable[..., Compar
     other = replace(other, digests={path.name: digest_of(path)})
     changed = replace(comparison, runs=(first, other, *rest))
     with pytest.raises(ValueError, match="different test images"):
-        difference_from_one_hot(changed, changed.groups[1], "accuracy")
+        changed.differences.from_baseline(changed.groups[1], "accuracy")
 
 
 def test_several_seeds_also_carry_the_noise_of_the_test_images(comparison: Comparison) -> None:
     one_hot, smoothed = comparison.groups[:2]
-    found = difference_from_one_hot(comparison, smoothed, "accuracy")
+    found = comparison.differences.from_baseline(smoothed, "accuracy")
     assert found is not None
     seeds, images = found.variations
     right = [
@@ -81,9 +80,9 @@ def test_a_seed_without_the_metric_is_left_out(make_comparison: Callable[..., Co
     runs = list(comparison.runs)
     runs[3] = replace(runs[3], metrics={"accuracy": 0.8})
     partial = replace(comparison, runs=tuple(runs))
-    found = difference_from_one_hot(partial, partial.groups[1], "nll")
+    found = partial.differences.from_baseline(partial.groups[1], "nll")
     assert found is not None
     assert (found.seeds, found.source) == (1, "test samples")
-    both = difference_from_one_hot(partial, partial.groups[1], "accuracy")
+    both = partial.differences.from_baseline(partial.groups[1], "accuracy")
     assert both is not None
     assert both.seeds == 2

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from vsmooth.records.outcomes import Outcomes, outcomes
 from vsmooth.report.comparison.figures import (
     Cloud,
     Curve,
@@ -13,7 +14,6 @@ from vsmooth.report.comparison.figures import (
     to_svg,
     training_curves,
 )
-from vsmooth.report.comparison.reliability import Outcomes, outcomes
 from vsmooth.report.drawing.style import Style
 
 STYLE = Style("#0072b2", "D", "-")

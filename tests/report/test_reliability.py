@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from vsmooth.metrics import reliability_bins as metric_bins
-from vsmooth.report.comparison.reliability import bin_index, outcomes, pool, reliability_bins
+from vsmooth.records.outcomes import bin_index, outcomes
+from vsmooth.report.comparison.reliability import pool, reliability_bins
 
 
 def test_outcomes_by_hand() -> None:

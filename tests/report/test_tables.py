@@ -37,7 +37,7 @@ def simple(values: dict[tuple[str, float], list[float]], metric: str = "accuracy
 def test_result_table_values(comparison: Comparison) -> None:
     table = result_table(comparison)
     group = comparison.groups[1]
-    accuracy, difference = group.summary("accuracy"), comparison.difference(group, "accuracy")
+    accuracy, difference = group.summary("accuracy"), comparison.differences.from_baseline(group, "accuracy")
     assert accuracy is not None
     assert accuracy.std is not None
     assert difference is not None

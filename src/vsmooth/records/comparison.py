@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vsmooth.records.differences import Differences
 from vsmooth.records.json_files import RecordFile
+from vsmooth.records.outcomes import Outcomes, outcomes
 from vsmooth.records.predictions import Predictions
 from vsmooth.records.run import (
     RECORD_FILE,
@@ -58,12 +60,19 @@ class Group:
     def summary(self, metric: str) -> MeanStd | None:
         return mean_std(values) if (values := self.values(metric)) else None
 
+    def shared_seeds(self, other: Group, metric: str) -> tuple[int, ...]:
+        """The seeds whose runs have a finite value of the metric in both groups."""
+        ours, theirs = ({run.seed for run in one.runs if math.isfinite(run.value(metric))} for one in (self, other))
+        return tuple(sorted(ours & theirs))
+
     def difference(self, other: Group, metric: str) -> PairedDifference | None:
-        """`self - other` over the seeds that both have; None if they share none."""
-        theirs = {run.seed: run.value(metric) for run in other.runs}
-        pairs = [(run.value(metric), theirs[run.seed]) for run in self.runs if run.seed in theirs]
-        pairs = [(ours, other) for ours, other in pairs if math.isfinite(ours) and math.isfinite(other)]
-        return paired_difference([p[0] for p in pairs], [p[1] for p in pairs]) if pairs else None
+        """`self - other` over the seeds that have the metric in both; None if they share none.
+
+        It varies with the seeds alone; `Comparison.differences` adds what it varies by with the test images.
+        """
+        seeds = self.shared_seeds(other, metric)
+        ours, theirs = ([run.value(metric) for run in one.runs if run.seed in seeds] for one in (self, other))
+        return paired_difference(ours, theirs) if seeds else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,10 +131,20 @@ class Comparison:
         words = dict.fromkeys("no teacher" if group.plain else group.name for group in self.baselines)
         return " or ".join(words) if len(words) < 3 else "one-hot of the same method"
 
-    def difference(self, group: Group, metric: str) -> PairedDifference | None:
-        """Paired difference from its baseline; None for a baseline and without a shared seed."""
-        baseline = self.baseline_of(group)
-        return None if baseline is None else group.difference(baseline, metric)
+    @cached_property
+    def differences(self) -> Differences:
+        """Differences between groups, with intervals over seeds and test images."""
+        return Differences(self)
+
+    def outcomes(self, run: RunRecord) -> Outcomes:
+        """What a run did on each test image; its predictions are read when they are first asked for, and once."""
+        if run.folder not in self._outcomes:
+            self._outcomes[run.folder] = outcomes(*self.predictions(run))
+        return self._outcomes[run.folder]
+
+    @cached_property
+    def _outcomes(self) -> dict[str, Outcomes]:
+        return {}
 
     def predictions(self, run: RunRecord) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """Test logits (N, K) and labels (N,) of a run."""
@@ -196,11 +215,11 @@ def _aggregate(comparison: Comparison, group: Group) -> dict[str, Any]:
     measured = (*SUMMARY_METRICS, *SUMMARY_TIMES, *(TEACHER_METRICS if comparison.taught else ()))
     baseline = comparison.baseline_of(group)
     summaries = {name: group.summary(name) for name in measured}
-    differences = {name: comparison.difference(group, name) for name in SUMMARY_METRICS}
-    found = {
-        name: {"mean": difference.mean, "low": difference.low, "high": difference.high}
-        for name, difference in differences.items()
-        if difference is not None
+    # Without an interval: it takes the predictions of all test images, which the report reads.
+    found = {} if baseline is None else {
+        name: {"mean": difference.mean, "seeds": difference.seeds}
+        for name in SUMMARY_METRICS
+        if (difference := group.difference(baseline, name)) is not None
     }
     return {
         **_about(group.variant),

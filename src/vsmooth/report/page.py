@@ -12,12 +12,13 @@ import numpy as np
 
 from vsmooth.atomic import replacing
 from vsmooth.records.comparison import Comparison, Group
+from vsmooth.records.outcomes import Outcomes
 from vsmooth.report.calibration.figures import ReliabilityPanel, reliability_diagrams
 from vsmooth.report.calibration.sections import calibration_sections
 from vsmooth.report.comparison import distillation, figures, tables
 from vsmooth.report.comparison.findings import Claim, claims, findings, gap_words
 from vsmooth.report.comparison.provenance import differences_of_environment
-from vsmooth.report.comparison.reliability import Floats, Outcomes, pool, reliability_bins, run_outcomes
+from vsmooth.report.comparison.reliability import Floats, pool, reliability_bins
 from vsmooth.report.drawing.style import Style, styles
 from vsmooth.report.inspection.sections import inspection_sections
 from vsmooth.report.render.html import bullets, escaped, framed, paragraph, section, side_by_side
@@ -43,7 +44,7 @@ def write_page(comparison: Comparison, path: str | Path) -> Path:
 
 def render_page(comparison: Comparison) -> str:
     """The page as a string."""
-    outcomes = [pool([run_outcomes(comparison, run) for run in group.runs]) for group in comparison.groups]
+    outcomes = [pool([comparison.outcomes(run) for run in group.runs]) for group in comparison.groups]
     looks = styles(comparison.groups)
     sections = (
         _header(comparison),

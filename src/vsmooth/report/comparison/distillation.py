@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from vsmooth.records.comparison import Comparison, Group
 from vsmooth.records.statistics import PairedDifference
-from vsmooth.report.comparison.differences import difference, difference_from_one_hot
 from vsmooth.report.comparison.findings import (
     Check,
     Claim,
@@ -72,7 +71,7 @@ def _students_of(comparison: Comparison, kind: str | None) -> list[Group]:
 
 def _check(comparison: Comparison, text: str, group: Group, other: Group, sign: int) -> Check:
     name = group.name if other.plain else f"{group.name}, {other.name}"
-    found = difference(comparison, group, other, ACCURACY.key)
+    found = comparison.differences.between(group, other, ACCURACY.key)
     return Check(text, name, ACCURACY, sign, found, missing="no students with the same seed")
 
 
@@ -88,7 +87,7 @@ def _plain_text(plain: Group) -> str:
 
 
 def _group_text(comparison: Comparison, group: Group) -> str:
-    found = difference_from_one_hot(comparison, group, ACCURACY.key)
+    found = comparison.differences.from_baseline(group, ACCURACY.key)
     if found is None:
         return f"{group.name} shares no seed with the student without a teacher, so the two cannot be compared."
     numbers = f"{metric_change(ACCURACY, found)} ({interval_words(ACCURACY, found)})"

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vsmooth.report.comparison.reliability import Floats, Outcomes
+from vsmooth.records.outcomes import Outcomes
+from vsmooth.report.comparison.reliability import Floats
 from vsmooth.report.drawing.placing import place_labels, spread
 from vsmooth.report.drawing.style import Style, mix_with_white
 

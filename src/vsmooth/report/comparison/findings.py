@@ -10,7 +10,6 @@ from typing import Literal
 from vsmooth.records.comparison import Comparison, Group
 from vsmooth.records.objective import ObjectiveRecord
 from vsmooth.records.statistics import SIGNIFICANCE, PairedDifference, holm
-from vsmooth.report.comparison.differences import difference, difference_from_one_hot, shared_seeds
 from vsmooth.report.comparison.tables import ACCURACY, CALIBRATED, ECE, Metric, confidence_gap, confidence_words
 
 LARGE_ALPHA = 0.3  # from here on LS is worse calibrated than one-hot in every row of the paper's Table 4
@@ -117,7 +116,7 @@ def correction_words(comparisons: int) -> str:
 
 def _uncorrected(comparison: Comparison, group: Group, metric: Metric) -> PairedDifference | None:
     baseline = comparison.baseline_of(group)
-    return None if baseline is None else difference(comparison, group, baseline, metric.key)
+    return None if baseline is None else comparison.differences.between(group, baseline, metric.key)
 
 
 def metric_change(metric: Metric, difference: PairedDifference) -> str:
@@ -157,7 +156,7 @@ def _baseline_sentence(baseline: Group) -> str:
 
 
 def _group_text(comparison: Comparison, baseline: Group, group: Group) -> str:
-    accuracy, ece = (difference_from_one_hot(comparison, group, metric.key) for metric in (ACCURACY, ECE))
+    accuracy, ece = (comparison.differences.from_baseline(group, metric.key) for metric in (ACCURACY, ECE))
     sentences = [
         "" if accuracy is None else _accuracy_sentence(group, accuracy),
         "" if ece is None else _ece_sentence(baseline, group, ece),
@@ -176,7 +175,7 @@ def _accuracy_sentence(group: Group, difference: PairedDifference) -> str:
 
 def _ece_sentence(baseline: Group, group: Group, difference: PairedDifference) -> str:
     # Levels of other seeds than the difference's would not differ by it.
-    seeds = shared_seeds(group, baseline, ECE.key)
+    seeds = group.shared_seeds(baseline, ECE.key)
     before, after = (_only(one, seeds).summary(ECE.key) for one in (baseline, group))
     levels = f" from {before.mean:.3f} to {after.mean:.3f}" if before and after else ""
     verb = "rises" if difference.mean > 0 else "falls"

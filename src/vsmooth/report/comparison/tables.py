@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from vsmooth.records.comparison import Comparison, Group
 from vsmooth.records.statistics import SIGNIFICANCE, PairedDifference
-from vsmooth.report.comparison.differences import difference, difference_from_one_hot
 from vsmooth.report.render.table import STAR, Cell, Column, Table, fits, print_with_notes
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ def best_group(comparison: Comparison, metric: Metric) -> Group | None:
     if len(groups) < 2 or len(means) < len(groups):
         return None
     best = groups[means.index(max(means))]
-    differences = (difference(comparison, best, other, metric.key) for other in groups if other is not best)
+    differences = (comparison.differences.between(best, other, metric.key) for other in groups if other is not best)
     p_values = [1.0 if one is None or one.seeds < 2 else one.p_value() for one in differences]
     return best if max(p_values) * len(METRICS) <= SIGNIFICANCE else None
 
@@ -179,7 +178,7 @@ def _metric_cell(comparison: Comparison, group: Group, metric: Metric, best: boo
     if summary is None:
         return Cell(MISSING)
     text = metric.text(summary.mean) + ("" if summary.std is None else f" ± {metric.text(summary.std)}")
-    difference = difference_from_one_hot(comparison, group, metric.key) if metric.compared else None
+    difference = comparison.differences.from_baseline(group, metric.key) if metric.compared else None
     mark = DAGGER if difference is not None and difference.source == "test samples" else ""
     return Cell(text, interval_text(metric, difference) + mark if difference is not None else "", best)
 
@@ -230,7 +229,7 @@ def _difference_note(comparison: Comparison, bootstrapped: bool) -> str:
     )
     found = [
         one for group in comparison.groups for metric in METRICS
-        if (one := difference_from_one_hot(comparison, group, metric.key)) is not None
+        if (one := comparison.differences.from_baseline(group, metric.key)) is not None
     ]
     count = found[0].comparisons if found else 1
     correction = "" if count == 1 else (
