@@ -106,7 +106,7 @@ class Comparison:
         """The students that had a teacher."""
         return tuple(group for group in self.groups if group.teacher is not None)
 
-    @property
+    @cached_property
     def baselines(self) -> tuple[Group, ...]:
         """The groups that others are compared with: one-hot of each method, students without a teacher."""
         wanted = {group.variant.baseline.key for group in self.groups if not group.variant.is_baseline}
