@@ -152,7 +152,7 @@ def test_groups_pair_runs_by_seed(tmp_path: Path) -> None:
     assert difference.seeds == 2
     assert difference.mean == pytest.approx((0.01 + 0.03) / 2)
     assert smoothed.difference(one_hot, "accuracy") is None  # no shared seed
-    assert comparison.differences.from_baseline(one_hot, "accuracy") is None
+    assert comparison.baseline_of(one_hot) is None
 
 
 def test_summary_fields(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _student_quantile(share: float, degrees: float) -> float:
-    from scipy.special import ndtri, stdtrit  # slow to import; scipy.stats.t is a hundred times slower to call
+    from scipy.special import ndtri, stdtrit  # slow to import; scipy.stats.t is also slow to call
 
     return float(ndtri(share) if math.isinf(degrees) else stdtrit(degrees, share))
 
