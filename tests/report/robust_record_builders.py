@@ -64,7 +64,7 @@ def attack_by_hand(comparison: Comparison, record: RobustRecord | None = None, k
     """Write a record into the folder of each run."""
     for run in comparison.runs:
         found = record or make_record(run.variant.objective.num_virtual, 100 + 10 * run.seed)
-        found = replace(found, num_virtual=run.num_virtual)
+        found = replace(found, num_virtual=run.variant.objective.num_virtual)
         folder = Path(comparison.directory, run.folder, "attack", f"linf-0.0314-n500-{key}")
         folder.mkdir(parents=True)
         write_robust(found, folder)

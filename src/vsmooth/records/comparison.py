@@ -21,6 +21,7 @@ from vsmooth.records.run import (
     SUMMARY_TIMES,
     TEACHER_METRICS,
     RunRecord,
+    check_name,
     intact_predictions,
     read_run,
 )
@@ -167,6 +168,8 @@ class Summary:
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        if not self.rows:
+            raise ValueError("rows: expected one for each run, got none")
         for place, row in enumerate(self.rows):
             if not isinstance(row.get("folder"), str):
                 raise ValueError(f"rows[{place}].folder: expected the name of a run's folder")
@@ -189,6 +192,11 @@ def load_comparison(directory: str | Path) -> Comparison:
     if not (directory / SUMMARY_FILE).is_file():
         raise ValueError(_no_summary(directory))
     found = _FILE.read(directory)
+    for place, row in enumerate(found.rows):
+        check_name(row["folder"])
+        if not (directory / row["folder"] / RECORD_FILE).is_file():
+            missing = f"rows[{place}].folder: there is no finished run {row['folder']!r} beside it"
+            raise ValueError(f"{directory / SUMMARY_FILE} is damaged: {missing}; {_FILE.remedy}")
     runs = tuple(read_run(directory, row["folder"]) for row in found.rows)
     return Comparison(runs, found.command, dict(found.environment), found.classes, directory)
 

@@ -104,6 +104,7 @@ def test_a_hub_that_is_not_to_be_used_is_not_asked(
 ) -> None:
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", offline)
     serve(monkeypatch, train=to_hub(written.train, written.classes), test=to_hub(written.test, written.classes))
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda _, name, **options: asked_hub.append(name))
     load_dataset("hub:a/b")
     assert asked_hub == ([] if offline else ["a/b"])
 
