@@ -76,6 +76,9 @@ _RUN = (
     (r"selected_from", {"null", *_LIST}),
     (r"digests\.\*", _FREE),
     (r"digests", _OBJECTS),
+    (r"environments\[\]\.\w+", _FREE),
+    (r"environments\[\]", {DELETED, EXTRA, *_OBJECTS}),
+    (r"environments", _LIST),
 )
 _ENVIRONMENT = ((r"environment\.\*", _FREE), (r"environment", _OBJECTS))
 _CACHE = RecordFile("cache.json", CacheKey)
@@ -88,7 +91,7 @@ KINDS = {
         (r"rows\[\]", {DELETED, EXTRA}),
         (r"aggregate\[\]", {DELETED, *_MAPPING}),
         (r"aggregate\[\]\..*", {*_ANY, DELETED, EXTRA}),
-        (r"rows\[\]\..*", {*_ANY, DELETED}),
+        (r"rows\[\]\..*", {*_ANY, DELETED, EXTRA}),
         (r"aggregate|classes", _LIST),
         (r"command", {"text"}),
         (r"classes\[\]", _FREE),
@@ -97,8 +100,6 @@ KINDS = {
     "spec": Kind("runs/vs-*/spec.json", lambda path: read_claim(path.parent), (
         (r"spec\.(data|model)|data_fingerprint", {"text"}),
         (r"spec\.step", _OBJECTS),
-        (r"spec\.optimization\.milestones\[\]", {DELETED}),
-        (r"spec\.optimization\.milestones", _LIST),
         (r"spec\.optimization\.(clip_norm|ema_decay)|spec\.augmentation\.(resized_crop|rand_augment)", {"null"}),
         (r"spec\.(train_limit|image_size)", {"null"}),
         (r"spec\.(optimization\.nesterov|augmentation\.flip|compile_model|sync_batchnorm)", {"true"}),
@@ -119,12 +120,14 @@ KINDS = {
     "inspection": Kind("runs/vs-*/inspection.json", lambda path: read_inspection(path.parent), (
         (r"virtual\.num_virtual", {"negative"}),
         (r"virtual(\.distances)?\.(?!distances)\w+", _NUMBER),
-        (r"similarity\.(values|differences)\.\*\.\w+|similarity\.template_variation", _NUMBER),
+        (r"similarity\.differences\.\*\.\w+|similarity\.template_variation", _NUMBER),
         (r"overlap\.\*\.(rank\.\w+|cosine)", _NUMBER),
         (r"cka\.\*", {*_NUMBER, DELETED}),
         (r"overlap\.\*|similarity\.(values|differences)\.\*", {DELETED}),
         (r"cka", _MAPPING),
-        (r"overlap|similarity\.(values|differences)|digests", _OBJECTS),
+        (r"similarity\.values", _MAPPING),
+        (r"similarity\.values\.\*", _NUMBER),
+        (r"overlap|similarity\.differences|digests", _OBJECTS),
         (r"digests\.\*", _FREE),
         (r"baseline", {"null", "text"}),
         (r"classes", _LIST),
