@@ -8,8 +8,8 @@ from pathlib import Path
 from vsmooth.records.comparison import load_comparison
 from vsmooth.report.calibration.figures import ReliabilityPanel, reliability_diagrams
 from vsmooth.report.comparison.findings import gap_words
+from vsmooth.report.comparison.metrics import confidence_gap
 from vsmooth.report.comparison.reliability import pool, reliability_bins
-from vsmooth.report.comparison.tables import confidence_gap
 from vsmooth.report.drawing.style import styles
 
 

@@ -37,7 +37,7 @@ def test_a_grid_gives_tables_figures_and_records(
     captured = capsys.readouterr()
     text = squeezed(captured.out)
     assert captured.err == ""
-    for title in ("Calibration on the test split", "Before and after scaling", "ECE against alpha"):
+    for title in ("Calibration, error by error", "Before and after scaling", "ECE against alpha"):
         assert title in text
     names = {"reliability-1", "reliability-2", "temperature", "ece-against-alpha"}
     assert {path.name for path in out.iterdir()} == {
@@ -101,7 +101,7 @@ def test_shift_and_stored_temperature(
     options = [*shift, "--store-temperature", "--data", str(moved), "--out", str(tmp_path / "out"), *FEW]
     assert main(["calibrate", str(run), *options]) == 0
     text = squeezed(capsys.readouterr().out)
-    assert "Under shift" in text
+    assert "On corrupted images" in text
     assert "severity 5" in text
     assert (tmp_path / "out" / "shift.pdf").is_file()
     assert json.loads((run / "shift.json").read_text())["images"] == 30
@@ -118,8 +118,8 @@ def test_interrupted_at_its_figures_or_before_it_has_left_its_tables(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    stopped = "verbs.calibrate.evaluate_shift" if options else "output.save_figure"
-    monkeypatch.setattr(f"vsmooth.cli.{stopped}", stop)
+    stopped = "cli.verbs.calibrate.evaluate_shift" if options else "report.render.markdown.save_figure"
+    monkeypatch.setattr(f"vsmooth.{stopped}", stop)
     assert main(["calibrate", str(runs), *options, "--out", str(tmp_path / "out"), *FEW]) == 130
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"calibration.md", "calibration.json"}
     assert "## Before and after scaling" in (tmp_path / "out" / "calibration.md").read_text()

@@ -24,9 +24,9 @@ def test_everything(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     text = squeezed(captured.out)
     assert captured.err == ""
     for words in (
-        "Virtual classes", "VS 0.3: The virtual classes are", "Similarity between classes", "KL(people,",
+        "What the virtual classes do", "VS 0.3: The virtual classes are", "Which similarity the labels keep", "KL(people,",
         "Compared with one-hot, VS 0.3", "The plane goes through the templates of quarter-",
-        "Overlap of the input gradients", "CKA between runs",
+        "Where the classes look", "CKA between runs",
     ):
         assert words in text
     names = ("virtual-mass", "class-similarity", "plane", "input-gradients", "integrated-gradients")
@@ -86,8 +86,9 @@ def test_interrupted_at_its_figures_it_has_left_its_tables(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vsmooth.cli.output.save_figure", stop)
+    monkeypatch.setattr("vsmooth.report.render.markdown.save_figure", stop)
     assert main(["inspect", str(runs), "--out", str(tmp_path / "out"), *FEW]) == 130
     assert capsys.readouterr().out.splitlines()[-1] == "stopped"  # there is no checkpoint to resume from
     text = (tmp_path / "out" / "inspection.md").read_text()
-    assert all(f"## {title}" in text for title in ("Virtual classes", "Similarity between classes", "CKA between runs"))
+    titles = "What the virtual classes do", "Which similarity the labels keep", "CKA between runs"
+    assert all(f"## {title}" in text for title in titles)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vsmooth.report.calibration.alpha_grid import alpha_grids, alpha_table
-from vsmooth.report.render.table import to_markdown
+from vsmooth.report.render.markdown import to_markdown
 
 # label, alpha, seed, validation accuracy, test ECE
 ROWS = [

@@ -23,7 +23,8 @@ from vsmooth.report.calibration.tables import (
     scaled_runs,
     scaling_table,
 )
-from vsmooth.report.render.table import Table, to_rich
+from vsmooth.report.render.table import Table
+from vsmooth.report.render.terminal import to_rich
 
 FEW = CalibrationSettings(resamples=40)
 

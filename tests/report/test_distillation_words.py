@@ -16,9 +16,9 @@ from vsmooth.digests import digest_of
 from vsmooth.records.comparison import Comparison, write_summary
 from vsmooth.records.run import write_record
 from vsmooth.records.teacher import TeacherRecord
-from vsmooth.report import render_page, result_table, seed_table
+from vsmooth.report import print_sections, render_page, result_table, seed_table
 from vsmooth.report.comparison.distillation import claims, findings
-from vsmooth.report.comparison.tables import print_table, teacher_table
+from vsmooth.report.comparison.tables import teacher_table
 from vsmooth.report.drawing.style import styles
 
 PLAIN = (0.880, 0.882, 0.881)
@@ -100,7 +100,7 @@ def test_tables() -> None:
 
 def printed(comparison: Comparison, width: int) -> list[str]:
     stream = io.StringIO()
-    print_table(comparison, Console(file=stream, width=width))
+    print_sections((results(comparison),), Console(file=stream, width=width))
     return stream.getvalue().splitlines()
 
 

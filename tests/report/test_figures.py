@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 
 from vsmooth.records.outcomes import Outcomes, outcomes
-from vsmooth.report.comparison.figures import (
-    Cloud,
-    Curve,
-    accuracy_against_ece,
-    confidence_histogram,
-    to_svg,
-    training_curves,
-)
+from vsmooth.report.comparison.figures import Cloud, Curve, accuracy_against_ece, confidence_histogram, training_curves
+from vsmooth.report.drawing.canvas import to_svg
 from vsmooth.report.drawing.style import Style
 
 STYLE = Style("#0072b2", "D", "-")

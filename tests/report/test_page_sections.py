@@ -45,7 +45,7 @@ def write_shift(comparison: Comparison, images: int = 100) -> None:
 
 def test_without_records_the_page_is_as_it_was(comparison: Comparison) -> None:
     found = headings(render_page(comparison))
-    assert not set(found) & {*CALIBRATION, *INSPECTION, "On corrupted images", "Calibration error against alpha"}
+    assert not set(found) & {*CALIBRATION, *INSPECTION, "On corrupted images", "ECE against alpha"}
 
 
 def test_everything_is_shown(make_comparison: Callable[..., Comparison]) -> None:
@@ -75,7 +75,7 @@ def test_names_are_escaped(make_comparison: Callable[..., Comparison]) -> None:
 def test_a_grid_of_alphas_shows_without_any_record(make_comparison: Callable[..., Comparison]) -> None:
     cases = tuple(("virtual-smoothing", alpha, 3.6, 0.9) for alpha in (0.1, 0.3, 0.5))
     page = render_page(make_comparison(seeds=2, cases=cases))
-    assert "Calibration error against alpha" in headings(page)
+    assert "ECE against alpha" in headings(page)
     assert re.search(r"<td>\[0\.\d{3}\]", page)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from vsmooth.report.comparison.figures import to_svg
+from vsmooth.report.drawing.canvas import to_svg
 from vsmooth.report.drawing.style import Style
 from vsmooth.report.inspection.representation_figures import (
     PLANE_POINTS,

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from vsmooth.report.comparison.figures import to_svg
+from vsmooth.report.drawing.canvas import to_svg
 from vsmooth.report.drawing.style import Style
 from vsmooth.report.robust.figures import (
     LossSurface,

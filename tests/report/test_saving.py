@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from vsmooth.report.comparison.figures import new_figure
+from vsmooth.report.drawing.canvas import new_figure
 from vsmooth.report.drawing.saving import save_figure
 
 

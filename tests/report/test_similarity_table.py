@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from vsmooth.metrics import BootstrapInterval
 from vsmooth.report.inspection.similarity_table import SimilarityRow, similarity_findings, similarity_table
-from vsmooth.report.render.table import to_html, to_markdown
+from vsmooth.report.render.html import to_html
+from vsmooth.report.render.markdown import to_markdown
 
 
 def interval(value: float, width: float = 0.02) -> BootstrapInterval:

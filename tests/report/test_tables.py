@@ -12,17 +12,12 @@ from rich.console import Console
 
 from vsmooth.records.comparison import Comparison
 from vsmooth.records.objective import ONE_HOT
-from vsmooth.report.comparison.tables import (
-    ACCURACY,
-    ECE,
-    best_group,
-    confidence_words,
-    print_table,
-    result_table,
-    seed_table,
-    selection_table,
-)
-from vsmooth.report.render.table import Cell, Column, Table, shortened, to_html, to_markdown, to_rich, typeset
+from vsmooth.report.comparison.metrics import ACCURACY, ECE, confidence_words
+from vsmooth.report.comparison.tables import best_group, result_table, seed_table, selection_table
+from vsmooth.report.render.html import to_html, typeset
+from vsmooth.report.render.markdown import to_markdown
+from vsmooth.report.render.table import Cell, Column, Table, shortened
+from vsmooth.report.render.terminal import print_sections, to_rich
 
 
 def simple(values: dict[tuple[str, float], list[float]], metric: str = "accuracy") -> Comparison:
@@ -112,7 +107,7 @@ def test_typeset() -> None:
 @pytest.mark.parametrize(("width", "wide"), [(80, False), (200, True)])
 def test_terminal_table_fits(comparison: Comparison, width: int, wide: bool) -> None:
     stream = io.StringIO()
-    print_table(comparison, Console(file=stream, width=width))
+    print_sections((results(comparison),), Console(file=stream, width=width))
     text = stream.getvalue()
     assert max(map(len, text.splitlines())) <= width
     assert "VS 0.1" in text
@@ -170,5 +165,5 @@ def test_names_with_markup_are_printed_as_they_are(comparison: Comparison) -> No
     run = replace(comparison.runs[0], variant=variant(replace(ONE_HOT, name="[red]x")))
     odd = replace(comparison, runs=(run,))
     stream = io.StringIO()
-    print_table(odd, Console(file=stream, width=120))
+    print_sections((results(odd),), Console(file=stream, width=120))
     assert "[red]x" in stream.getvalue()

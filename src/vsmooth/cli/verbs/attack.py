@@ -20,7 +20,7 @@ from torch import Tensor
 from vsmooth.attacks.threat import ThreatModel
 from vsmooth.cli.display import SECONDS_BETWEEN_LINES, say
 from vsmooth.cli.finished_runs import FinishedRuns
-from vsmooth.cli.output import Output, show_table
+from vsmooth.cli.output import finish
 from vsmooth.data import Dataset
 from vsmooth.evaluate.robust.columns import NEED_VIRTUAL, Budget, Family
 from vsmooth.evaluate.robust.evaluation import OnProgress
@@ -33,35 +33,16 @@ from vsmooth.experiments.robust.verify import verify_attack
 from vsmooth.experiments.run import read_spec
 from vsmooth.records.comparison import Comparison
 from vsmooth.records.robust import ADVERSARIAL_FILE, ROBUST_FILE, Adversarial, RobustRecord
-from vsmooth.report.robust.attacked import (
-    STILL_RIGHT,
-    AttackedRun,
-    attacked_runs,
-    epsilon_curves,
-    epsilon_label,
-    loss_surfaces,
-    step_curves,
-)
-from vsmooth.report.robust.figures import (
-    accuracy_against_epsilon,
-    accuracy_against_steps,
-    adversarial_grid,
-    loss_surface_figure,
-)
-from vsmooth.report.robust.tables import (
-    flattered,
-    robust_table,
-    robust_title,
-    sanity_table,
-    settings_table,
-    suspicions,
-    unsuspicious,
-)
+from vsmooth.report.render.markdown import ReportFolder
+from vsmooth.report.render.terminal import print_sections
+from vsmooth.report.robust.attacked import AttackedRun, attacked_runs
+from vsmooth.report.robust.figures import adversarial_grid
+from vsmooth.report.robust.sections import question_section
+from vsmooth.report.section import Figure, Section
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Drawing
 
-_WIDE = 4  # surfaces side by side in one figure
 _EXAMPLES = 8  # images of the grid
 _READ_BY_VERIFY = {"runs", "verify", "data", "skip_broken"}
 
@@ -173,19 +154,10 @@ def attack(command: Attack, options: AttackOptions, comparison: Comparison, data
     if console.quiet:  # of several processes only one tells and draws
         return
     runs = attacked_runs(comparison, records)
-    output = Output(command.out)
-    tables = {robust_title(runs): robust_table(runs)}
-    if (table := sanity_table(runs)) is not None:
-        tables["Can the attacks be trusted?"] = table
-    for title, shown in tables.items():
-        show_table(title, shown, console)
-    for sentence in suspicions(runs):
-        console.print(sentence, style="red", markup=False, highlight=False)
-    for sentence in (*filter(None, [unsuspicious(runs)]), *flattered(runs)):
-        console.print(sentence, markup=False, highlight=False)
-    output.tables("robust", tables | {f"Attacks on {run.name}": settings_table(run) for run in runs})
-    _draw(runs, dataset, output)
-    output.finish(console)
+    found, left = question_section(runs), ReportFolder(command.out)
+    print_sections((found,), console)
+    left.write("robust", (found, _examples(runs, dataset)))
+    finish(left, console)
     _say_images(command, runs, console)
 
 
@@ -273,19 +245,16 @@ def _progress(console: Console, name: str) -> Iterator[OnProgress]:
         yield advance
 
 
-def _draw(runs: Sequence[AttackedRun], dataset: Dataset, output: Output) -> None:
-    if curves := epsilon_curves(runs):
-        draw = partial(accuracy_against_epsilon, curves, epsilon_label(runs), STILL_RIGHT)
-        output.figure("accuracy-against-epsilon", draw)
-    if curves := step_curves(runs):
-        output.figure("accuracy-against-steps", partial(accuracy_against_steps, curves, STILL_RIGHT))
-    if surfaces := loss_surfaces(runs):
-        output.figure("loss-surface", partial(loss_surface_figure, surfaces[:_WIDE]))
+def _examples(runs: Sequence[AttackedRun], dataset: Dataset) -> Section:
+    """Images that the attacks broke, of each run that has any."""
+    figures = []
     for run in runs:
         saved = Adversarial.load(run.folder / ADVERSARIAL_FILE)
         if len(_broken(saved)):
             slug = re.sub(r"[^a-z0-9.]+", "-", run.name.lower())
-            output.figure(f"adversarial-{slug}", partial(_grid, saved, dataset))
+            draw = partial(_grid, saved, dataset)
+            figures.append(Figure(f"adversarial-{slug}", f"Adversarial images of {run.name}", draw, "full"))
+    return Section("Adversarial images", *figures)
 
 
 def _broken(saved: Adversarial) -> Tensor:
@@ -294,7 +263,7 @@ def _broken(saved: Adversarial) -> Tensor:
     return (right & (saved.decisions != saved.labels)).nonzero().flatten()
 
 
-def _grid(saved: Adversarial, dataset: Dataset) -> Figure:
+def _grid(saved: Adversarial, dataset: Dataset) -> Drawing:
     broken = _broken(saved)
     chosen = broken[spread_over_classes(saved.labels[broken], min(_EXAMPLES, len(broken)))]
     clean, _ = load_test_images(dataset, saved.indices[chosen])

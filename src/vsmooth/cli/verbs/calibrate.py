@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from rich.console import Console
 
 from vsmooth.cli.display import say
 from vsmooth.cli.finished_runs import FinishedRuns
-from vsmooth.cli.output import Output, progress_bar, show_table
+from vsmooth.cli.output import finish, progress_bar
 from vsmooth.data import Dataset
 from vsmooth.evaluate import Predictions
 from vsmooth.experiments.calibration import calibrate_run, evaluate_calibration
@@ -23,24 +22,15 @@ from vsmooth.experiments.shift import evaluate_shift
 from vsmooth.records.calibration import CalibrationSettings
 from vsmooth.records.comparison import Comparison
 from vsmooth.records.json_files import write_json
-from vsmooth.report.calibration.alpha_grid import alpha_table
-from vsmooth.report.calibration.figures import ece_against_alpha, reliability_diagrams, temperature_bars
-from vsmooth.report.calibration.tables import (
-    CalibratedLabel,
-    calibrated_labels,
-    calibration_table,
-    comparison_grids,
-    reliability_panels,
-    scaled_runs,
-    scaling_table,
-)
+from vsmooth.report.calibration.sections import alpha_sections, label_sections, reliability_section
+from vsmooth.report.calibration.tables import CalibratedLabel, calibrated_labels
 from vsmooth.report.drawing.style import Style
-from vsmooth.report.render.table import Table
-from vsmooth.report.shift.curves import shift_curves, shift_table
-from vsmooth.report.shift.figures import shift_figure
+from vsmooth.report.render.markdown import ReportFolder
+from vsmooth.report.render.terminal import print_sections
+from vsmooth.report.section import Section
+from vsmooth.report.shift import sections as shift
 
 _COLOURS = ("#4d4d4d", "#d55e00", "#0072b2", "#009e73", "#cc79a7")  # Okabe and Ito 2008
-_WIDE = 4  # reliability diagrams side by side
 
 
 @dataclass(frozen=True)
@@ -97,9 +87,11 @@ def calibrate_logits(command: Calibrate, console: Console) -> None:
     for index, (name, path) in enumerate(zip(_names(command.runs), command.runs, strict=True)):
         record = evaluate_calibration(Predictions.load(path), validation, settings=settings)
         labels.append(CalibratedLabel(name, Style(_COLOURS[index % len(_COLOURS)], "o", "-"), (record,)))
-    output = Output(command.out)
-    _write(labels, _show_calibration(labels, output, console), output)
-    output.finish(console)
+    folder = ReportFolder(command.out)
+    found = (*label_sections(labels), reliability_section(labels))
+    print_sections(found, console)
+    _write(labels, found, folder)
+    finish(folder, console)
 
 
 def calibrate_runs(command: Calibrate, comparison: Comparison, dataset: Dataset | None, console: Console) -> None:
@@ -111,17 +103,17 @@ def calibrate_runs(command: Calibrate, comparison: Comparison, dataset: Dataset 
         for done, run in enumerate(comparison.runs):
             advance(done, len(comparison.runs))
             calibrate_run(Path(run.folder), settings)
-    output = Output(command.out)
-    labels = calibrated_labels(comparison)
-    tables = _show_calibration(labels, output, console)
-    tables |= _show_alphas(comparison, output, console)
-    _write(labels, tables, output)  # before what takes long
+    folder, labels = ReportFolder(command.out), calibrated_labels(comparison)
+    found = (*label_sections(labels), reliability_section(labels), *alpha_sections(comparison))
+    print_sections(found, console)
+    _write(labels, found, folder)  # before what takes long
     if dataset is not None and command.shift:
-        tables |= _show_shift(command, comparison, dataset, output, console)
-        _write(labels, tables, output)
+        shifted = _add_shift(command, comparison, dataset, console)
+        print_sections(shifted, console)
+        _write(labels, (*found, *shifted), folder)
     if dataset is not None and command.store_temperature:
         _store_temperatures(comparison, labels, dataset, console)
-    output.finish(console)
+    finish(folder, console)
 
 
 def gather(command: Calibrate) -> Comparison | None:
@@ -149,48 +141,14 @@ def calibration_settings(command: Calibrate) -> CalibrationSettings:
     return CalibrationSettings(command.bins, command.resamples, command.level)
 
 
-def _show_calibration(labels: Sequence[CalibratedLabel], output: Output, console: Console) -> dict[str, Table]:
-    tables = {
-        "Calibration on the test split": calibration_table(labels),
-        "Before and after scaling": scaling_table(labels),
-    }
-    for title, table in tables.items():
-        show_table(title, table, console)
-    panels = reliability_panels(labels)
-    for first in range(0, len(panels), _WIDE):
-        name = "reliability" if len(panels) <= _WIDE else f"reliability-{first // _WIDE + 1}"
-        output.figure(name, partial(reliability_diagrams, panels[first : first + _WIDE]))
-    runs = scaled_runs(labels)
-    if len(runs) > 1:  # of one alone the table says as much
-        output.figure("temperature", partial(temperature_bars, runs))
-    return tables
-
-
-def _show_alphas(comparison: Comparison, output: Output, console: Console) -> dict[str, Table]:
-    grids = comparison_grids(comparison)
-    if not grids:
-        return {}
-    title = "ECE against alpha"
-    table = alpha_table(grids)
-    show_table(title, table, console)
-    output.figure("ece-against-alpha", partial(ece_against_alpha, grids))
-    return {title: table}
-
-
-def _show_shift(
-    command: Calibrate, comparison: Comparison, dataset: Dataset, output: Output, console: Console
-) -> dict[str, Table]:
+def _add_shift(command: Calibrate, comparison: Comparison, dataset: Dataset, console: Console) -> tuple[Section, ...]:
     for run in comparison.runs:
         with progress_bar(console, f"{run.name}, seed {run.seed}: corruptions") as advance:
             evaluate_shift(
                 Path(run.folder), dataset, corruptions=command.corruptions or None, images=command.shift_images,
                 on_row=advance,
             )
-    curves = shift_curves(comparison)
-    title, table = "Under shift", shift_table(curves)
-    show_table(title, table, console)
-    output.figure("shift", partial(shift_figure, curves))
-    return {title: table}
+    return shift.sections(comparison)
 
 
 def _store_temperatures(
@@ -208,8 +166,8 @@ def _store_temperatures(
             say(console, f"{run.name}, seed {run.seed}, divided by {fit.temperature:.4f}: {path}")
 
 
-def _write(labels: Sequence[CalibratedLabel], tables: dict[str, Table], output: Output) -> None:
-    if output.folder is not None:
-        output.tables("calibration", tables)
+def _write(labels: Sequence[CalibratedLabel], sections: Sequence[Section], folder: ReportFolder) -> None:
+    if folder.folder is not None:
+        folder.write("calibration", sections)
         records = {label.name: label.records for label in labels}
-        output.written.append(write_json(output.folder / "calibration.json", {"labels": records}).name)
+        folder.add(write_json(folder.folder / "calibration.json", {"labels": records}).name)

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from vsmooth.cli.display import say
 from vsmooth.cli.finished_runs import FinishedRuns
-from vsmooth.cli.output import Output, progress_bar, show_table
+from vsmooth.cli.output import finish, progress_bar
 from vsmooth.data import Dataset
 from vsmooth.experiments.inspection.inspect_runs import LEAST_CLASSES, InspectOptions, inspect_runs, read_human
 from vsmooth.records.comparison import Comparison
-from vsmooth.report.inspection.inspected import (
-    InspectedRun,
-    gradient_grid,
-    inspected_runs,
-    mass_columns,
-    plane_columns,
-    similarity_matrices,
-    similarity_rows,
-)
-from vsmooth.report.inspection.representation_figures import plane_figure, similarity_heatmaps, virtual_mass_histogram
-from vsmooth.report.inspection.saliency_figures import input_gradient_grid
-from vsmooth.report.inspection.similarity_table import similarity_findings, similarity_table
-from vsmooth.report.inspection.tables import cka_table, overlap_table, virtual_table, virtual_verdicts
-from vsmooth.report.render.table import Table
+from vsmooth.report.inspection.sections import sections
+from vsmooth.report.render.markdown import ReportFolder
+from vsmooth.report.render.terminal import print_sections
 
-_WIDE = 4  # networks side by side in one figure
+POINTS = 500  # of a class on a panel of the plane
 
 
 @dataclass(frozen=True)
@@ -81,68 +69,12 @@ def inspect(
     """Write the records of the runs, print what they say, and draw it."""
     with progress_bar(console, "inspecting") as advance:
         inspect_runs(comparison, dataset, options, advance)
-    runs = inspected_runs(comparison)
-    output = Output(command.out)
-    tables = _show_virtual(runs, output, console)
-    tables |= _show_similarity(runs, dataset.classes, output, console)
-    _draw_plane(runs, dataset.classes, command.virtual_templates, output, console)
-    tables |= _show_gradients(runs, dataset.classes, output, console)
-    if (table := cka_table(comparison)) is not None:
-        tables["CKA between runs"] = table
-        show_table("CKA between runs", table, console)
-    output.tables("inspection", tables)
-    output.finish(console)
-
-
-def _show_virtual(runs: tuple[InspectedRun, ...], output: Output, console: Console) -> dict[str, Table]:
-    table, title = virtual_table(runs), "Virtual classes"
-    if table is None:
-        return {}
-    show_table(title, table, console)
-    for sentence in virtual_verdicts(runs):
-        console.print(sentence, markup=False, highlight=False)
-    output.figure("virtual-mass", partial(virtual_mass_histogram, mass_columns(runs)))
-    return {title: table}
-
-
-def _show_similarity(
-    runs: tuple[InspectedRun, ...], names: tuple[str, ...], output: Output, console: Console
-) -> dict[str, Table]:
-    rows, title = similarity_rows(runs), "Similarity between classes"
-    if not rows:
-        if len(names) < LEAST_CLASSES:
-            say(console, f"\nSimilarity and the plane need three classes; here are {len(names)}", style="yellow")
-        return {}
-    table = similarity_table(rows)
-    show_table(title, table, console)
-    for sentence in similarity_findings(rows):
-        console.print(sentence, markup=False, highlight=False)
-    matrices = similarity_matrices(runs)
-    chosen = {name: matrices[name] for name in list(matrices)[:_WIDE]}
-    output.figure("class-similarity", partial(similarity_heatmaps, chosen, names))
-    return {title: table}
-
-
-def _draw_plane(
-    runs: tuple[InspectedRun, ...], names: tuple[str, ...], virtual: bool, output: Output, console: Console
-) -> None:
-    columns = plane_columns(runs, virtual=virtual)
-    if not columns:
-        return
-    three = [names[index] for index in runs[0].record.classes]
-    say(console, f"\nThe plane goes through the templates of {', '.join(three[:2])} and {three[2]}")
-    output.figure("plane", partial(plane_figure, columns[:_WIDE], three))
-
-
-def _show_gradients(
-    runs: tuple[InspectedRun, ...], names: tuple[str, ...], output: Output, console: Console
-) -> dict[str, Table]:
-    for name, integrated in (("input-gradients", False), ("integrated-gradients", True)):
-        grid = gradient_grid(runs, names, integrated=integrated)
-        if grid is not None:
-            output.figure(name, partial(input_gradient_grid, grid.images, grid.maps, captions=grid.captions))
-    table, title = overlap_table(runs), "Overlap of the input gradients"
-    if table is None:
-        return {}
-    show_table(title, table, console)
-    return {title: table}
+    named = replace(comparison, classes=dataset.classes)
+    found = sections(named, points=POINTS, virtual=command.virtual_templates)
+    print_sections(found, console)
+    if dataset.num_classes < LEAST_CLASSES:
+        words = f"\nSimilarity and the plane need three classes; here are {dataset.num_classes}"
+        say(console, words, style="yellow")
+    folder = ReportFolder(command.out)
+    folder.write("inspection", found)
+    finish(folder, console)

@@ -12,7 +12,8 @@ from rich.console import Console
 from vsmooth.cli.display import say
 from vsmooth.cli.verb import Verb
 from vsmooth.records.comparison import load_comparison
-from vsmooth.report import print_table, write_page
+from vsmooth.report import print_sections, write_page
+from vsmooth.report.comparison.sections import results
 
 
 @dataclass(frozen=True)
@@ -34,5 +35,5 @@ def show_report(directory: Path, console: Console) -> None:
     comparison = load_comparison(directory)
     page = directory / "report.html"
     write_page(comparison, page)
-    print_table(comparison, console)
+    print_sections((results(comparison),), console)
     say(console, f"Page with pictures: {page}")

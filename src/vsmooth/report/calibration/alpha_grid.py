@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
+from vsmooth.report.comparison.metrics import ECE, MISSING
 from vsmooth.report.comparison.reliability import Floats
-from vsmooth.report.comparison.tables import ECE, MISSING
 from vsmooth.report.render.table import Cell, Column, Table
 
 _SHORT_NAMES = {scheme.name: scheme.short_name for scheme in (OneHot, LabelSmoothing, VirtualSmoothing)}
@@ -88,7 +88,7 @@ def alpha_table(grids: Sequence[AlphaGrid]) -> Table:
     if one_hot is not None:
         mean = ECE.text(float(np.nanmean(one_hot.ece)))
         notes.append(f"One-hot: {mean}. Second line: difference from one-hot; above 0 is worse calibrated.")
-    return Table(columns, rows, tuple(notes))
+    return Table(columns, rows, tuple(notes), compact=True)
 
 
 def _cell(grid: AlphaGrid, alpha: float, one_hot: AlphaGrid | None) -> Cell:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsmooth.report.calibration.alpha_grid import AlphaGrid
-from vsmooth.report.comparison.figures import FEW_SAMPLES, GRID, INK, new_figure, set_titles
+from vsmooth.report.comparison.figures import FEW_SAMPLES
 from vsmooth.report.comparison.reliability import Bins, Floats
+from vsmooth.report.drawing.canvas import GRID, INK, new_figure, set_titles
 from vsmooth.report.drawing.placing import spread
 from vsmooth.report.drawing.style import BASE_COLOURS, MARKERS, TEXT_COLOURS, Style, mix_with_white
 

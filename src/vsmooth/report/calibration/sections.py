@@ -1,81 +1,81 @@
-"""Sections of the page on calibration records, ECE against alpha and shift; empty where there is nothing to show."""
+"""Sections on calibration: its errors, what scaling mends, and the ECE against alpha."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from vsmooth.records.comparison import Comparison
 from vsmooth.report.calibration.alpha_grid import alpha_table
-from vsmooth.report.calibration.figures import ece_against_alpha, temperature_bars
+from vsmooth.report.calibration.figures import ece_against_alpha, reliability_diagrams, temperature_bars
 from vsmooth.report.calibration.tables import (
     CalibratedLabel,
     calibrated_labels,
     calibration_table,
     comparison_grids,
+    reliability_panels,
     scaled_runs,
     scaling_table,
 )
-from vsmooth.report.render.html import framed, paragraph, section
-from vsmooth.report.render.table import to_html
-from vsmooth.report.shift.curves import shift_curves, shift_table
-from vsmooth.report.shift.figures import shift_figure
+from vsmooth.report.drawing.canvas import MOST_PANELS
+from vsmooth.report.section import Figure, Section, Text
 
 
-def calibration_sections(comparison: Comparison) -> str:
+def sections(comparison: Comparison) -> tuple[Section, ...]:
     """What `vsmooth calibrate` left, and the grid of alphas where there is one."""
-    labels = calibrated_labels(comparison)
-    return (
-        section("Calibration, error by error", _errors(labels))
-        + section("Before and after scaling", _scaling(labels))
-        + section("Calibration error against alpha", _alphas(comparison))
-        + section("On corrupted images", _shift(comparison))
-    )
+    return *label_sections(calibrated_labels(comparison)), *alpha_sections(comparison)
 
 
-def _errors(labels: Sequence[CalibratedLabel]) -> str:
-    if not labels:
-        return ""
+def label_sections(labels: Sequence[CalibratedLabel]) -> tuple[Section, ...]:
+    """Of labels with calibration records, or of files of logits; none without any."""
+    return (_errors(labels), _scaling(labels)) if labels else ()
+
+
+def _errors(labels: Sequence[CalibratedLabel]) -> Section:
     words = (
         "Different errors see different faults: the ECE those of the stated confidence, the class-wise ECE those of "
         "every class's probability. NLL and Brier score reward accuracy too; the Brier score is taken apart into "
         "miscalibration and resolution."
     )
-    return paragraph(words) + to_html(calibration_table(labels))
+    return Section("Calibration, error by error", Text(words), calibration_table(labels))
 
 
-def _scaling(labels: Sequence[CalibratedLabel]) -> str:
-    if not labels:
-        return ""
+def reliability_section(labels: Sequence[CalibratedLabel]) -> Section:
+    """A diagram for each label, of its first seed; beside the sections of a comparison, which pools the seeds."""
+    panels = reliability_panels(labels)
+    rows = [panels[first : first + MOST_PANELS] for first in range(0, len(panels), MOST_PANELS)]
+    found = (
+        Figure(
+            "reliability" if len(rows) == 1 else f"reliability-{place + 1}",
+            f"Reliability diagrams of {', '.join(panel.name for panel in row)}",
+            partial(reliability_diagrams, row),
+            "full",
+        )
+        for place, row in enumerate(rows)
+    )
+    return Section("Is the confidence right?", *found)
+
+
+def _scaling(labels: Sequence[CalibratedLabel]) -> Section:
     words = (
         "A network whose confidence is wrong throughout can be mended afterwards: one number, fitted on validation "
         "images, divides its logits. What remains after that is what scaling cannot mend."
     )
-    body = paragraph(words) + to_html(scaling_table(labels))
     runs = scaled_runs(labels)
-    if len(runs) > 1:
-        body += framed(temperature_bars(runs), "ECE before and after temperature scaling", "t", "wide")
-    return body
+    draw = partial(temperature_bars, runs)
+    bars = Figure("temperature", "ECE before and after temperature scaling", draw, "wide")
+    several = (bars,) if len(runs) > 1 else ()  # of one alone the table says as much
+    return Section("Before and after scaling", Text(words), scaling_table(labels), *several)
 
 
-def _alphas(comparison: Comparison) -> str:
+def alpha_sections(comparison: Comparison) -> tuple[Section, ...]:
+    """The grid of alphas; nothing where there is none."""
     grids = comparison_grids(comparison)
     if not grids:
-        return ""
+        return ()
     words = (
         "Each label at every alpha that was trained. The paper's Table 4 asks whether the alpha that is best for "
         "accuracy also keeps the calibration."
     )
-    figure = framed(ece_against_alpha(grids), "Test ECE by alpha", "a", "wide")
-    return paragraph(words) + to_html(alpha_table(grids), "compact") + figure
-
-
-def _shift(comparison: Comparison) -> str:
-    curves = shift_curves(comparison)
-    if not curves:
-        return ""
-    words = (
-        "Test images made worse in five steps by noise, blur, fog and the like: lines are means over the corruptions, "
-        "bands their middle half. A network one can trust loses confidence as it loses accuracy."
-    )
-    figure = framed(shift_figure(curves), "Accuracy and ECE by severity of the corruption", "shift", "full")
-    return paragraph(words) + figure + to_html(shift_table(curves))
+    figure = Figure("ece-against-alpha", "Test ECE by alpha", partial(ece_against_alpha, grids), "wide")
+    return (Section("ECE against alpha", Text(words), alpha_table(grids), figure),)

@@ -22,10 +22,11 @@ from vsmooth.records.calibration import (
     read_calibration,
 )
 from vsmooth.records.comparison import Comparison
+from vsmooth.records.variant import Variant
 from vsmooth.report.calibration.alpha_grid import AlphaGrid, alpha_grids
 from vsmooth.report.calibration.figures import ReliabilityPanel, ScaledRun
+from vsmooth.report.comparison.metrics import ACCURACY, ECE, MISSING, NLL
 from vsmooth.report.comparison.reliability import Bins
-from vsmooth.report.comparison.tables import ACCURACY, ECE, MISSING, NLL
 from vsmooth.report.drawing.style import Style, styles
 from vsmooth.report.render.table import Cell, Column, Table, shortened
 
@@ -215,7 +216,8 @@ def comparison_grids(comparison: Comparison) -> tuple[AlphaGrid, ...]:
     runs = [
         run
         for run in comparison.runs
-        if run.variant.objective.num_virtual in (0, run.num_classes) and run.history and run.teacher is None
+        if run.variant == Variant(run.variant.objective)  # of other methods and teachers alpha is not all that differs
+        and run.variant.objective.num_virtual in (0, run.num_classes) and run.history
         and math.isfinite(run.value("ece")) and math.isfinite(run.history[-1].validation["accuracy"])
     ]
     grids = alpha_grids(
@@ -224,7 +226,7 @@ def comparison_grids(comparison: Comparison) -> tuple[AlphaGrid, ...]:
         [run.seed for run in runs],
         [run.history[-1].validation["accuracy"] for run in runs],
         [run.value("ece") for run in runs],
-    ) if runs and not comparison.taught else ()
+    ) if runs else ()
     return grids if any(len(grid.alphas) >= GRID_ALPHAS for grid in grids) else ()
 
 

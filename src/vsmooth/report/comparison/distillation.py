@@ -13,20 +13,8 @@ from vsmooth.report.comparison.findings import (
     metric_change,
     verdict_words,
 )
-from vsmooth.report.comparison.tables import ACCURACY, TEACHER, confidence_gap
+from vsmooth.report.comparison.metrics import ACCURACY, TEACHER, confidence_gap
 
-TITLE = "Which teacher teaches best?"
-ABOUT = (
-    "The same network, the student, was trained several times on the same images: without a teacher, and with each of "
-    "several teachers, whose outputs it learns to imitate (knowledge distillation). The teachers differ in the labels "
-    "they were trained with themselves: one-hot; label smoothing (LS), which hands a share alpha of the confidence to "
-    "the other classes; virtual smoothing (VS), which hands it to classes that exist only during training. The "
-    "question is whose student is right more often."
-)
-GLOSSARY = (
-    " Agreement: share of test images where student and teacher predict the same class. KL(teacher ‖ student): mean "
-    "divergence of their probabilities on the test images, in nats; 0 for a perfect imitation."
-)
 _CAUTION = (
     "Intervals are over the students' seeds and the test images. Each teacher is one trained network: another of the "
     "same label may teach better or worse, and these intervals do not know of that."

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vsmooth.records.outcomes import Outcomes
 from vsmooth.report.comparison.reliability import Floats
+from vsmooth.report.drawing.canvas import GRID, INK, new_figure, set_titles
 from vsmooth.report.drawing.placing import place_labels, spread
 from vsmooth.report.drawing.style import Style, mix_with_white
 
@@ -22,32 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FEW_SAMPLES = 20  # a bin with fewer is drawn pale: its accuracy is mostly noise
-INK, GRID = "#333333", "#e3e3e3"
 HISTOGRAM_BINS = 20
 CORRECT, WRONG = "#009e73", "#a5437f"
 CORRECT_TEXT, WRONG_TEXT = "#00664a", "#7d2b5e"
-RC: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "vsmooth",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#8a8a8a",
-    "axes.labelcolor": INK,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.axisbelow": True,
-    "text.color": INK,
-    "text.parse_math": False,  # names of classes and teachers are no formulas: "$" stands for itself
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "hatch.linewidth": 0.6,
-    "figure.facecolor": "white",
-}
-
-
 @dataclass(frozen=True, eq=False)
 class Curve:
     """One label over the epochs: values (seeds, epochs)."""
@@ -65,25 +39,6 @@ class Cloud:
     style: Style
     x: Floats
     y: Floats
-
-
-@contextmanager
-def new_figure(width: float, height: float, **grid: Any) -> Iterator[tuple[Figure, Any]]:
-    """A figure of so many inches in the style of the page, and its axes."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    with rc_context(RC):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        yield figure, figure.subplots(**grid)
-
-
-def set_titles(axes: Axes, name: str, notes: Sequence[tuple[float, str, str]]) -> None:
-    """The name of a panel, and below it notes of (place from left to right, text, colour)."""
-    lines = 1 + max(text.count("\n") for _, text, _ in notes)
-    axes.set_title(name, pad=6 + 12 * lines)
-    for x, text, colour in notes:
-        axes.text(x, 1.025, text, transform=axes.transAxes, va="bottom", fontsize=8.5, color=colour)
 
 
 def _shares(found: Outcomes) -> tuple[Floats, Floats]:
@@ -182,20 +137,3 @@ def _label_ends(axes: Axes, curves: Sequence[Curve], factor: float) -> None:
                       annotation_clip=False,
                       arrowprops={"arrowstyle": "-", "color": curve.style.colour, "linewidth": 0.7,
                                   "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 0})
-
-
-def to_svg(figure: Figure, title: str, prefix: str) -> str:
-    """The figure as inline SVG that scales with its container; `prefix` keeps ids unique on a page."""
-    from matplotlib import rc_context
-
-    buffer = io.StringIO()
-    with rc_context(RC):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", svg)
-    opening = svg[: svg.index(">")]
-    sized = re.sub(r' (width|height)="[^"]*"', "", opening)
-    named = sized.replace("<svg", f'<svg role="img" aria-label="{escape(title, quote=True)}"', 1)
-    return named + svg[len(opening) :]

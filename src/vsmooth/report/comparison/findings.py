@@ -10,7 +10,7 @@ from typing import Literal
 from vsmooth.records.comparison import Comparison, Group
 from vsmooth.records.objective import ObjectiveRecord
 from vsmooth.records.statistics import SIGNIFICANCE, PairedDifference, holm
-from vsmooth.report.comparison.tables import ACCURACY, CALIBRATED, ECE, Metric, confidence_gap, confidence_words
+from vsmooth.report.comparison.metrics import ACCURACY, CALIBRATED, ECE, Metric, confidence_gap, confidence_words
 
 LARGE_ALPHA = 0.3  # from here on LS is worse calibrated than one-hot in every row of the paper's Table 4
 # Of accuracy: "at least as accurate" means less than half a point below. Chosen on 2026-11-25, after the results in

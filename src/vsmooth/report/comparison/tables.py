@@ -3,95 +3,48 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from vsmooth.records.comparison import Comparison, Group
-from vsmooth.records.statistics import SIGNIFICANCE, PairedDifference
-from vsmooth.report.render.table import STAR, Cell, Column, Table, fits, print_with_notes
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-CALIBRATED = 0.005  # a gap of less than half a point is called neither over- nor under-confident
-MISSING, DAGGER = "–", "†"
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How a test metric is named, scaled and printed; `better` is +1 if more is better, -1 if less is."""
-
-    key: str
-    title: str
-    digits: int
-    better: int
-    scale: float = 1.0
-    compared: bool = True
-
-    def text(self, value: float) -> str:
-        return f"{value * self.scale:.{self.digits}f}"
-
-    def signed(self, value: float) -> str:
-        rounded = round(value * self.scale, self.digits) + 0.0  # no "-0.00"
-        return f"{rounded:+.{self.digits}f}"
-
-
-ACCURACY = Metric("accuracy", "Accuracy %", 2, +1, 100)
-ECE = Metric("ece", "ECE", 3, -1)
-NLL = Metric("nll", "NLL", 3, -1)
-BRIER = Metric("brier", "Brier", 3, -1, compared=False)
-METRICS = (ACCURACY, ECE, NLL, BRIER)
-TEACHER = (
-    Metric("teacher_accuracy", "Teacher's\naccuracy %", 2, +1, 100, compared=False),
-    Metric("teacher_agreement", "Agrees with\nteacher, %", 2, +1, 100, compared=False),
-    Metric("teacher_divergence", "KL(teacher ‖\nstudent)", 4, -1, compared=False),
+from vsmooth.records.statistics import SIGNIFICANCE
+from vsmooth.report.comparison.metrics import (
+    ACCURACY,
+    BRIER,
+    DAGGER,
+    ECE,
+    METRICS,
+    MISSING,
+    NLL,
+    TEACHER,
+    Metric,
+    confidence_gap,
+    confidence_words,
+    interval_text,
 )
-
-
-def confidence_words(gap: float) -> str:
-    """Words for mean confidence minus accuracy (a fraction)."""
-    if math.isnan(gap):
-        return MISSING
-    if abs(gap) < CALIBRATED:
-        return "about right"
-    return "over-confident" if gap > 0 else "under-confident"
-
-
-def confidence_gap(group: Group) -> float:
-    """Mean confidence minus accuracy over the group's seeds, a fraction; NaN where unknown."""
-    confidence, accuracy = group.summary("mean_confidence"), group.summary("accuracy")
-    return math.nan if confidence is None or accuracy is None else confidence.mean - accuracy.mean
-
-
-def interval_text(metric: Metric, difference: PairedDifference) -> str:
-    """"+0.40 [-0.20, +1.00]", or the difference alone without an interval."""
-    if difference.low is None or difference.high is None:
-        return metric.signed(difference.mean)
-    low, high = metric.signed(difference.low), metric.signed(difference.high)
-    return f"{metric.signed(difference.mean)} [{low}, {high}]"
+from vsmooth.report.comparison.subject import subject_of
+from vsmooth.report.render.table import STAR, Cell, Column, Table
 
 
 def result_table(comparison: Comparison) -> Table:
     """A row per label and alpha, or per teacher: means, standard deviations, differences with intervals."""
     best = {metric.key: best_group(comparison, metric) for metric in METRICS}
-    teacher = TEACHER if comparison.taught else ()
+    subject = subject_of(comparison)
     rows = tuple(
         (
             Cell(group.name),
             Cell(str(len(group.runs))),
             *(_metric_cell(comparison, group, metric, group is best[metric.key]) for metric in METRICS),
             _gap_cell(group),
-            *(_metric_cell(comparison, group, metric, best=False) for metric in teacher),
+            *(_metric_cell(comparison, group, metric, best=False) for metric in subject.further),
             Cell(_mean_text(group, "images_per_second", "{:,.0f}")),
             Cell(_mean_text(group, "train_seconds", "{:,.1f}")),
         )
         for group in comparison.groups
     )
-    essential = (_first_title(comparison), "Seeds", ACCURACY.title, ECE.title, NLL.title)
-    taught = tuple(metric.title for metric in teacher)
+    essential = (subject.row, "Seeds", ACCURACY.title, ECE.title, NLL.title)
+    taught = tuple(metric.title for metric in subject.further)
     further = (BRIER.title, "Confidence −\naccuracy, points", *taught, "Images/s", "Training, s")
     columns = tuple(Column(title, title in essential) for title in (*essential, *further))
-    return Table(columns, rows, _notes(comparison, rows))
+    return Table(columns, rows, _notes(comparison, rows), overflow=teacher_table(comparison))
 
 
 def best_group(comparison: Comparison, metric: Metric) -> Group | None:
@@ -110,7 +63,7 @@ def best_group(comparison: Comparison, metric: Metric) -> Group | None:
 def seed_table(comparison: Comparison) -> Table:
     """A row per run."""
     scores = ("Accuracy %", "ECE", "NLL", "Brier", "Confidence %")
-    titles = (_first_title(comparison), "Seed", *scores, "Training, s", "Folder")
+    titles = (subject_of(comparison).row, "Seed", *scores, "Training, s", "Folder")
     rows = tuple(
         (
             Cell(group.name),
@@ -123,11 +76,7 @@ def seed_table(comparison: Comparison) -> Table:
         for group in comparison.groups
         for run in group.runs
     )
-    return Table(tuple(Column(title) for title in titles), rows)
-
-
-def _first_title(comparison: Comparison) -> str:
-    return "Student" if comparison.taught else "Label"
+    return Table(tuple(Column(title) for title in titles), rows, compact=True)
 
 
 def selection_table(group: Group) -> Table | None:
@@ -143,7 +92,7 @@ def selection_table(group: Group) -> Table | None:
         )
         for row in run.selected_from
     )
-    return Table((Column("Alpha"), Column("Validation accuracy %"), Column("Validation NLL")), rows)
+    return Table((Column("Alpha"), Column("Validation accuracy %"), Column("Validation NLL")), rows, compact=True)
 
 
 def teacher_table(comparison: Comparison) -> Table | None:
@@ -160,17 +109,6 @@ def teacher_table(comparison: Comparison) -> Table | None:
     if any(cell.text == MISSING for row in rows for cell in row):
         notes.append(f"{MISSING}: saved logits without those of the test images, or an older record.")
     return Table(columns, rows, tuple(notes))
-
-
-def print_table(comparison: Comparison, console: Console | None = None) -> None:
-    """Prints the result table and its notes; that of the teachers below it where it is too narrow for them."""
-    from rich.console import Console
-
-    console = console or Console()
-    table, taught = result_table(comparison), teacher_table(comparison)
-    print_with_notes(table, console, [metric.title for metric in TEACHER])
-    if taught is not None and not fits(table, console.width):
-        print_with_notes(taught, console)
 
 
 def _metric_cell(comparison: Comparison, group: Group, metric: Metric, best: bool) -> Cell:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vsmooth.atomic import replacing
-from vsmooth.report.comparison.figures import RC
+from vsmooth.report.drawing.canvas import RC
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

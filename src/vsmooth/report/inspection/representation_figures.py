@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vsmooth.report.comparison.figures import GRID, INK, new_figure
 from vsmooth.report.comparison.reliability import Floats
+from vsmooth.report.drawing.canvas import GRID, INK, new_figure
 from vsmooth.report.drawing.style import Style
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from vsmooth.report.comparison.figures import GRID, new_figure
 from vsmooth.report.comparison.reliability import Floats
+from vsmooth.report.drawing.canvas import GRID, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

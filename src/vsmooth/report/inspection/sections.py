@@ -1,10 +1,12 @@
-"""Sections of the page on what the last layer holds; empty where no run was inspected."""
+"""Sections on what the last layer holds: the plane, class similarity, virtual classes, input gradients."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from vsmooth.records.comparison import Comparison
+from vsmooth.report.drawing.canvas import MOST_PANELS
 from vsmooth.report.inspection.inspected import (
     InspectedRun,
     gradient_grid,
@@ -18,78 +20,94 @@ from vsmooth.report.inspection.representation_figures import plane_figure, simil
 from vsmooth.report.inspection.saliency_figures import input_gradient_grid
 from vsmooth.report.inspection.similarity_table import similarity_findings, similarity_table
 from vsmooth.report.inspection.tables import cka_table, overlap_table, virtual_table, virtual_verdicts
-from vsmooth.report.render.html import bullets, framed, paragraph, section
-from vsmooth.report.render.table import to_html
+from vsmooth.report.section import Bullets, Caption, Figure, Part, Section, Text
 
-POINTS = 150  # of a class on a panel: each is an element of the page
-SIDE_BY_SIDE = 4
+PAGE_POINTS = 150  # of a class on a panel: each is an element of the page
 
 
-def inspection_sections(comparison: Comparison) -> str:
-    """What `vsmooth inspect` left."""
+def sections(comparison: Comparison, *, points: int = PAGE_POINTS, virtual: bool = False) -> tuple[Section, ...]:
+    """What `vsmooth inspect` left; sections of which nothing is known are left out.
+
+    points: of a class on a panel of the plane. virtual: also the virtual templates there.
+    """
     runs, names = inspected_runs(comparison), comparison.classes
-    return (
-        section("Three classes on a plane", _plane(runs, names))
-        + section("Which similarity the labels keep", _similarity(comparison, runs, names))
-        + section("What the virtual classes do", _virtual(runs))
-        + section("Where the classes look", _gradients(runs, names))
+    found = (
+        _plane(runs, names, points, virtual),
+        _similarity(runs, names),
+        _kernel_alignment(comparison),
+        _virtual(runs),
+        _gradients(runs, names),
     )
+    return tuple(section for section in found if section.parts)
 
 
-def _plane(runs: Sequence[InspectedRun], names: Sequence[str]) -> str:
-    columns = plane_columns(runs, each=POINTS)[:SIDE_BY_SIDE]
+def _plane(runs: Sequence[InspectedRun], names: Sequence[str], points: int, virtual: bool) -> Section:
+    title = "Three classes on a plane"
+    columns = plane_columns(runs, virtual=virtual, each=points)[:MOST_PANELS]
     if not columns:
-        return ""
+        return Section(title)
     three = [names[index] for index in runs[0].record.classes]
-    words = (
-        f"What the classifier sees of {three[0]}, {three[1]} and {three[2]}: activations of the layer before it, on "
-        "the plane through the three templates, that is, the classifier's rows. Where classes that are alike lie near "
-        "each other, the network has kept how alike they are; an equilateral triangle has lost it. Below each name: "
-        "how much of the spread of the three class means lies in the plane."
+    words = f"The plane goes through the templates of {three[0]}, {three[1]} and {three[2]}, the classifier's rows."
+    caption = (
+        "What the classifier sees of these classes: activations of the layer before it. Where classes that are alike "
+        "lie near each other, the network has kept how alike they are; an equilateral triangle has lost it. Below each "
+        "name: how much of the spread of the three class means lies in the plane."
     )
-    return paragraph(words) + framed(plane_figure(columns, three), "Activations of three classes", "p", "full")
+    figure = Figure("plane", "Activations of three classes", partial(plane_figure, columns, three), "full")
+    return Section(title, Text(words), Caption(caption), figure)
 
 
-def _similarity(comparison: Comparison, runs: Sequence[InspectedRun], names: Sequence[str]) -> str:
-    rows = similarity_rows(runs)
+def _similarity(runs: Sequence[InspectedRun], names: Sequence[str]) -> Section:
+    rows, title = similarity_rows(runs), "Which similarity the labels keep"
     if not rows:
-        return ""
+        return Section(title)
     matrices = similarity_matrices(runs)
-    shown = {name: matrices[name] for name in list(matrices)[:SIDE_BY_SIDE]}
-    heatmaps = framed(similarity_heatmaps(shown, names), "Similarity between classes", "sim", "full")
-    words = "Which wrong class a network leans to, by the class of the image: its softmax over the wrong classes alone."
-    cka = cka_table(comparison)
-    return (
-        bullets(similarity_findings(rows))
-        + to_html(similarity_table(rows))
-        + paragraph(words)
-        + heatmaps
-        + ("" if cka is None else to_html(cka, "compact"))
+    shown = {name: matrices[name] for name in list(matrices)[:MOST_PANELS]}
+    draw = partial(similarity_heatmaps, shown, names)
+    caption = (
+        "Which wrong class a network leans to, by the class of the image: its softmax over the wrong classes alone."
+    )
+    return Section(
+        title,
+        Bullets(similarity_findings(rows)),
+        similarity_table(rows),
+        Caption(caption),
+        Figure("class-similarity", "Similarity between classes", draw, "full"),
     )
 
 
-def _virtual(runs: Sequence[InspectedRun]) -> str:
-    table = virtual_table(runs)
+def _kernel_alignment(comparison: Comparison) -> Section:
+    table, title = cka_table(comparison), "CKA between runs"
+    return Section(title) if table is None else Section(title, table)
+
+
+def _virtual(runs: Sequence[InspectedRun]) -> Section:
+    table, title = virtual_table(runs), "What the virtual classes do"
     if table is None:
-        return ""
-    figure = framed(virtual_mass_histogram(mass_columns(runs)), "Probability of the virtual classes", "v", "wide")
-    return bullets(virtual_verdicts(runs)) + to_html(table) + figure
+        return Section(title)
+    draw = partial(virtual_mass_histogram, mass_columns(runs))
+    figure = Figure("virtual-mass", "Probability of the virtual classes", draw, "wide")
+    return Section(title, Bullets(virtual_verdicts(runs)), table, figure)
 
 
-def _gradients(runs: Sequence[InspectedRun], names: Sequence[str]) -> str:
-    body = ""
-    for prefix, integrated, words in (
+def _gradients(runs: Sequence[InspectedRun], names: Sequence[str]) -> Section:
+    table = overlap_table(runs)
+    parts = (*_gradient_figures(runs, names), *(() if table is None else (table,)))
+    return Section("Where the classes look", *parts)
+
+
+def _gradient_figures(runs: Sequence[InspectedRun], names: Sequence[str]) -> Iterator[Part]:
+    for name, integrated, words in (
         (
-            "g",
+            "input-gradients",
             False,
             "Which pixels change a logit: dark ones change it most, each picture by itself. Correct: the logit of the "
             "image's own class; incorrect and virtual: the sum of the other logits and of the virtual ones.",
         ),
-        ("ig", True, "The same by integrated gradients, from a black image to this one."),
+        ("integrated-gradients", True, "The same by integrated gradients, from a black image to this one."),
     ):
         grid = gradient_grid(runs, names, integrated=integrated)
         if grid is not None:
-            figure = input_gradient_grid(grid.images, grid.maps, captions=grid.captions)
-            body += paragraph(words) + framed(figure, "Input gradients of test images", prefix, "full")
-    table = overlap_table(runs)
-    return body + ("" if table is None else to_html(table, "compact"))
+            draw = partial(input_gradient_grid, grid.images, grid.maps, captions=grid.captions)
+            yield Caption(words)
+            yield Figure(name, "Input gradients of test images", draw, "full")

@@ -8,7 +8,7 @@ from pathlib import Path
 from vsmooth.metrics import mass_verdict
 from vsmooth.records.comparison import Comparison
 from vsmooth.records.inspection import read_inspection
-from vsmooth.report.comparison.tables import MISSING
+from vsmooth.report.comparison.metrics import MISSING
 from vsmooth.report.inspection.inspected import InspectedRun
 from vsmooth.report.render.table import Cell, Column, Table
 
@@ -77,7 +77,7 @@ def overlap_table(runs: Sequence[InspectedRun]) -> Table | None:
         "Where the sum of the real logits hardly changes, the maps of correct and incorrect classes mirror each other "
         "whatever the label, so a high value of these two says little."
     )
-    return Table(columns, rows, (note,))
+    return Table(columns, rows, (note,), compact=True)
 
 
 def _overlap_cell(run: InspectedRun, name: str) -> Cell:
@@ -107,7 +107,7 @@ def cka_table(comparison: Comparison) -> Table | None:
     )
     if seeds:
         note += " Two seeds of one label say how unlike two trainings are by chance."
-    return Table((Column("CKA"), *(Column(name) for name in names)), rows, (note,))
+    return Table((Column("CKA"), *(Column(name) for name in names)), rows, (note,), compact=True)
 
 
 def _cka_text(own: str, other: str, found: Mapping[str, float]) -> str:

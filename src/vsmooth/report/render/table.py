@@ -1,106 +1,55 @@
-"""The table model, and its terminal, Markdown and HTML renderings."""
+"""The table model, which every renderer shows: columns, rows of cells, notes."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from html import escape
-from itertools import compress, takewhile
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table as RichTable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
 
 STAR = "★"
-_SHORTEST_NAME = 10  # columns of a terminal; with fewer the names say nothing
+_MARKS = {True: "✓ ", False: "✗ ", None: ""}
 
 
 @dataclass(frozen=True)
 class Column:
-    """A heading, and whether a narrow terminal keeps the column."""
+    """A heading, and whether a narrow terminal keeps the column; `prose`: sentences, which may be broken."""
 
     title: str
     essential: bool = True
+    prose: bool = False
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A value, a second line below it, and whether it is marked as the best of its column."""
+    """A value, a second line below it, and whether it is marked as the best of its column.
+
+    `holds` marks the verdict on a claim: it holds, it does not, or (None) this is no verdict, or none was possible.
+    """
 
     text: str
     detail: str = ""
     best: bool = False
+    holds: bool | None = None
+
+    @property
+    def marked(self) -> str:
+        """The text behind its mark."""
+        return f"{STAR} {self.text}" if self.best else f"{_MARKS[self.holds]}{self.text}"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns, rows of cells, and notes to read below."""
+    """Columns, rows of cells, and notes to read below.
+
+    `compact`: a page makes it as wide as its text, not as the page. `overflow`: what a terminal that is too narrow
+    prints below, with columns for which it has no room.
+    """
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
-
-
-def to_markdown(table: Table) -> str:
-    """A GitHub Markdown table with its notes."""
-    titles = [column.title.replace("\n", " ") for column in table.columns]
-    lines = [titles, ["---"] + ["---:"] * (len(titles) - 1)]
-    lines += [[_markdown_cell(cell) for cell in row] for row in table.rows]
-    body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return "\n\n".join((body, *table.notes))
-
-
-def typeset(text: str) -> str:
-    """Real minus signs, and no line breaks inside "VS 0.3", "95 %" or "3 seeds"."""
-    minus = re.sub(r"(?<![\w.])-(?=[\d.])", "−", text)
-    return re.sub(r"(?<=VS|LS) (?=\d)|(?<=\d) (?=%|seeds?\b|points?\b)", "\u00a0", minus)
-
-
-def to_html(table: Table, kind: str = "") -> str:
-    """A table inside a scrolling container of class `kind`, with its notes; every text is escaped."""
-    heads = "".join(f'<th scope="col">{escape(column.title)}</th>' for column in table.columns)
-    cells = ("".join(_html_cell(i, cell) for i, cell in enumerate(row)) for row in table.rows)
-    rows = "".join(f"<tr>{row}</tr>" for row in cells)
-    notes = "".join(f'<p class="note">{escape(typeset(note))}</p>' for note in table.notes)
-    body = f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
-    return f'<div class="scroll {kind}" tabindex="0" role="region" aria-label="table">{body}</div>{notes}'
-
-
-def to_rich(table: Table, width: int | None = None) -> RichTable:
-    """A terminal table. Where `width` is too small, columns that are not essential are left out; if it still is, names
-    are broken between words and long words lose their middle, so that the numbers stay whole.
-    """
-    if width is None or fits(table, width):
-        return _rich_table(table)
-    essential = tuple(column.essential for column in table.columns)
-    narrow = Table(
-        tuple(compress(table.columns, essential)),
-        tuple(tuple(_in_lines(cell) for cell in compress(row, essential)) for row in table.rows),
-    )
-    excess, longest = _width(narrow) - width, max(len(row[0].text) for row in narrow.rows)
-    if excess <= 0 or longest <= _SHORTEST_NAME:
-        return _rich_table(narrow)
-    return _rich_table(narrow, max(_SHORTEST_NAME, longest - excess))
-
-
-def print_with_notes(table: Table, console: Console, elsewhere: Collection[str] = ()) -> None:
-    """Prints a table as wide as the terminal, its notes, and which columns there is no room for.
-
-    `elsewhere`: titles of columns that are printed in another table.
-    """
-    console.print(to_rich(table, console.width))
-    titles = [column.title for column in table.columns if not column.essential and column.title not in elsewhere]
-    more = [] if fits(table, console.width) or not titles else [" ".join(title.split()) for title in titles]
-    hint = (f"A wider terminal also shows: {'; '.join(more)}.",) if more else ()
-    for note in (*table.notes, *hint):
-        console.print(note, style="dim", markup=False, highlight=False)
-
-
-def fits(table: Table, width: int) -> bool:
-    """Whether a terminal of so many columns shows the whole table."""
-    return _width(table) <= width
+    compact: bool = False
+    overflow: Table | None = None
 
 
 def shortened(names: Sequence[str], width: int) -> list[str]:
@@ -120,57 +69,3 @@ def shortened(names: Sequence[str], width: int) -> list[str]:
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
-def _width(table: Table) -> int:
-    from rich.console import Console
-
-    return Console(width=1000).measure(_rich_table(table)).maximum
-
-
-def _in_lines(cell: Cell) -> Cell:
-    return replace(cell, detail=cell.detail.replace(" [", "\n["))
-
-
-def _rich_table(table: Table, names: int | None = None) -> RichTable:
-    """`names`: width of the first column, if it must be narrower than its words."""
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    found = RichTable(show_lines=any(cell.detail for row in table.rows for cell in row))
-    for i, column in enumerate(table.columns):
-        width = names if i == 0 else None
-        found.add_column(Text(column.title), justify="left" if i == 0 else "right", overflow="fold", width=width)
-    for row in table.rows if names is None else _with_short_words(table.rows, names):
-        cells = []
-        for cell in row:
-            text = Text(_marked(cell), style="bold" if cell.best else "")
-            cells.append(text.append(f"\n{cell.detail}", style="not bold dim") if cell.detail else text)
-        found.add_row(*cells)
-    return found
-
-
-def _with_short_words(rows: Sequence[tuple[Cell, ...]], width: int) -> list[tuple[Cell, ...]]:
-    words = [word for row in rows for word in row[0].text.split(" ")]
-    short = dict(zip(words, shortened(words, width), strict=True))
-    return [(replace(row[0], text=" ".join(short[word] for word in row[0].text.split(" "))), *row[1:]) for row in rows]
-
-
-def _marked(cell: Cell) -> str:
-    return f"{STAR} {cell.text}" if cell.best else cell.text
-
-
-def _markdown_cell(cell: Cell) -> str:
-    text = _markdown_text(f"**{_marked(cell)}**" if cell.best else cell.text)
-    return f"{text}<br>{_markdown_text(cell.detail)}" if cell.detail else text
-
-
-def _markdown_text(text: str) -> str:
-    return text.replace("|", r"\|").replace("<", "&lt;")
-
-
-def _html_cell(index: int, cell: Cell) -> str:
-    text = escape(typeset(_marked(cell)))
-    text = f"<strong>{text}</strong>" if cell.best else text
-    detail = f"<small>{escape(typeset(cell.detail))}</small>" if cell.detail else ""
-    return f'<th scope="row">{text}{detail}</th>' if index == 0 else f"<td>{text}{detail}</td>"

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from vsmooth.report.comparison.figures import CORRECT_TEXT, GRID, INK, new_figure
+from vsmooth.report.comparison.figures import CORRECT_TEXT
 from vsmooth.report.comparison.reliability import Floats
+from vsmooth.report.drawing.canvas import GRID, INK, new_figure
 from vsmooth.report.drawing.placing import spread
 from vsmooth.report.drawing.style import Style, mix_with_white
 

@@ -1,12 +1,12 @@
-"""Section of the page on accuracy under attack; empty where no run was attacked."""
+"""Sections on accuracy under attack, one for each threat model and number of images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from vsmooth.records.comparison import Comparison
-from vsmooth.report.render.html import escaped, framed, paragraph, section, side_by_side
-from vsmooth.report.render.table import to_html
+from vsmooth.report.drawing.canvas import MOST_PANELS
 from vsmooth.report.robust.attacked import (
     STILL_RIGHT,
     AttackedRun,
@@ -26,54 +26,55 @@ from vsmooth.report.robust.tables import (
     suspicions,
     unsuspicious,
 )
+from vsmooth.report.section import Bullets, Details, Figure, Panels, Part, Section, Text
 
-SIDE_BY_SIDE = 4
-
-
-def robust_sections(comparison: Comparison) -> str:
-    """What `vsmooth attack` left, a section for each threat model and number of images."""
-    questions = attacked_questions(comparison)
-    return "".join(section(robust_title(runs), _body(runs, f"ra{i}")) for i, runs in enumerate(questions))
+_WIDTH = 340  # of a panel of curves, in pixels
 
 
-def _body(runs: Sequence[AttackedRun], prefix: str) -> str:
+def sections(comparison: Comparison) -> tuple[Section, ...]:
+    """What `vsmooth attack` left; nothing where no run was attacked."""
+    questions = enumerate(attacked_questions(comparison))
+    return tuple(question_section(runs, f"-{place + 1}" if place else "") for place, runs in questions)
+
+
+def question_section(runs: Sequence[AttackedRun], suffix: str = "") -> Section:
+    """Of runs that were asked the same; `suffix` tells its figures from those of other questions."""
     words = (
         "How many test images a network still gets right when an attacker who knows it changes each of them a little. "
         "The headline is what no attack broke."
     )
-    flattery = "".join(map(paragraph, flattered(runs)))
-    return paragraph(words) + to_html(robust_table(runs)) + flattery + _sanity(runs, prefix) + _settings(runs)
+    settings = tuple(Section(f"Attacks on {run.name}", settings_table(run)) for run in runs)
+    return Section(
+        robust_title(runs),
+        Text(words),
+        robust_table(runs),
+        *map(Text, flattered(runs)),
+        *_sanity(runs, suffix),
+        Details("Every attack and its settings", settings),
+    )
 
 
-def _sanity(runs: Sequence[AttackedRun], prefix: str) -> str:
-    table = sanity_table(runs)
-    found = [(sentence, "fails") for sentence in suspicions(runs)]
-    if good := unsuspicious(runs):
-        found.append((good, ""))
-    items = "".join(f'<li class="{kind}">{escaped(text)}</li>' if kind else f"<li>{escaped(text)}</li>"
-                    for text, kind in found)
-    verdicts = f'<ul class="findings">{items}</ul>' if items else ""
-    if table is None:
-        return verdicts
-    words = "Can these attacks be trusted? A network whose gradients mislead looks robust to attacks that follow them."
-    return paragraph(words) + verdicts + to_html(table, "compact") + _figures(runs, prefix)
+def _sanity(runs: Sequence[AttackedRun], suffix: str) -> Iterator[Section]:
+    table, good = sanity_table(runs), unsuspicious(runs)
+    verdicts = Bullets((good,) if good else (), suspicions(runs))
+    parts: list[Part] = [verdicts] if verdicts.sentences or verdicts.warnings else []
+    if table is not None:
+        words = "A network whose gradients mislead looks robust to attacks that follow them."
+        parts = [Text(words), *parts, table, *_figures(runs, suffix)]
+    if parts:
+        yield Section("Can the attacks be trusted?", *parts)
 
 
-def _figures(runs: Sequence[AttackedRun], prefix: str) -> str:
+def _figures(runs: Sequence[AttackedRun], suffix: str) -> Iterator[Part]:
     panels = []
     if curves := epsilon_curves(runs):
-        figure = accuracy_against_epsilon(curves, epsilon_label(runs), STILL_RIGHT)
-        panels.append(framed(figure, "Accuracy under attack by epsilon", f"{prefix}e"))
+        draw = partial(accuracy_against_epsilon, curves, epsilon_label(runs), STILL_RIGHT)
+        panels.append(Figure(f"accuracy-against-epsilon{suffix}", "Accuracy under attack by epsilon", draw))
     if curves := step_curves(runs):
-        figure = accuracy_against_steps(curves, STILL_RIGHT)
-        panels.append(framed(figure, "Accuracy under attack by steps", f"{prefix}s"))
-    body = side_by_side(panels, "340px") if panels else ""
-    if surfaces := loss_surfaces(runs)[:SIDE_BY_SIDE]:
-        width = "full" if len(surfaces) > 2 else "wide"
-        body += framed(loss_surface_figure(surfaces), "Loss around an image", f"{prefix}l", width)
-    return body
-
-
-def _settings(runs: Sequence[AttackedRun]) -> str:
-    tables = "".join(to_html(settings_table(run), "compact") for run in runs)
-    return f"<details><summary>Every attack and its settings</summary>{tables}</details>"
+        draw = partial(accuracy_against_steps, curves, STILL_RIGHT)
+        panels.append(Figure(f"accuracy-against-steps{suffix}", "Accuracy under attack by steps", draw))
+    if panels:
+        yield Panels(tuple(panels), _WIDTH)
+    if surfaces := loss_surfaces(runs)[:MOST_PANELS]:
+        draw = partial(loss_surface_figure, surfaces)
+        yield Figure(f"loss-surface{suffix}", "Loss around an image", draw, "full" if len(surfaces) > 2 else "wide")

@@ -8,7 +8,7 @@ from typing import Any
 from vsmooth.records.robust import ColumnRecord, RobustRecord, headline_names
 from vsmooth.records.sanity import FEWEST_ACCIDENTS, LEVEL, NOTABLE, SanityReport
 from vsmooth.records.standing import Standing
-from vsmooth.report.comparison.tables import DAGGER, MISSING
+from vsmooth.report.comparison.metrics import DAGGER, MISSING
 from vsmooth.report.render.table import STAR, Cell, Column, Table
 from vsmooth.report.robust.attacked import AttackedRun, threat_words
 
@@ -161,7 +161,8 @@ def sanity_table(runs: Sequence[AttackedRun]) -> Table | None:
         f"gradients (suspicious from {FEWEST_ACCIDENTS} images on, if an exact binomial test against {NOTABLE:.0%} of "
         f"the images gives p < {LEVEL:g}); where the gradient of the cross entropy is exactly 0."
     )
-    return Table(columns, tuple(_sanity_row(run.name, report, steps) for run, report in checked), (note,))
+    rows = tuple(_sanity_row(run.name, report, steps) for run, report in checked)
+    return Table(columns, rows, (note,), compact=True)
 
 
 def _sanity_row(name: str, report: SanityReport, steps: Sequence[str]) -> tuple[Cell, ...]:
@@ -227,7 +228,7 @@ def settings_table(run: AttackedRun) -> Table:
             name = attack.name if attack.precision == "fp32" else f"{attack.name}, {attack.precision}"
             texts = column.name, name, f"{attacked:,}", f"{attack.standing:,}", _settings_text(attack.settings)
             rows.append(tuple(map(Cell, texts)))
-    return Table(columns, tuple(rows), (f"{run.name}: seed {run.record.seed} of the attacks.",))
+    return Table(columns, tuple(rows), (f"{run.name}: seed {run.record.seed} of the attacks.",), compact=True)
 
 
 def _settings_text(settings: Any) -> str:

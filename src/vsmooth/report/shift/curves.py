@@ -9,7 +9,7 @@ import numpy as np
 from vsmooth.data.corruptions import SEVERITIES
 from vsmooth.records.comparison import Comparison
 from vsmooth.records.shift import ShiftRecord, read_shift
-from vsmooth.report.comparison.tables import ACCURACY, ECE
+from vsmooth.report.comparison.metrics import ACCURACY, ECE
 from vsmooth.report.drawing.style import styles
 from vsmooth.report.render.table import Cell, Column, Table
 from vsmooth.report.shift.figures import ShiftCurve

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vsmooth.report.comparison.figures import GRID, new_figure
 from vsmooth.report.comparison.reliability import Floats
+from vsmooth.report.drawing.canvas import GRID, new_figure
 from vsmooth.report.drawing.style import Style, mix_with_white
 
 if TYPE_CHECKING:
