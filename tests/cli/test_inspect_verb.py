@@ -24,7 +24,8 @@ def test_everything(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     text = squeezed(captured.out)
     assert captured.err == ""
     for words in (
-        "What the virtual classes do", "VS 0.3: The virtual classes are", "Which similarity the labels keep", "KL(people,",
+        "What the virtual classes do", "VS 0.3: The virtual classes are",
+        "Which similarity the labels keep", "KL(people,",
         "Compared with one-hot, VS 0.3", "The plane goes through the templates of quarter-",
         "Where the classes look", "CKA between runs",
     ):

@@ -18,6 +18,7 @@ from vsmooth.records.run import write_record
 from vsmooth.records.teacher import TeacherRecord
 from vsmooth.report import print_sections, render_page, result_table, seed_table
 from vsmooth.report.comparison.distillation import claims, findings
+from vsmooth.report.comparison.sections import results
 from vsmooth.report.comparison.tables import teacher_table
 from vsmooth.report.drawing.style import styles
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from vsmooth.records.comparison import Comparison
 from vsmooth.records.objective import ONE_HOT
 from vsmooth.report.comparison.metrics import ACCURACY, ECE, confidence_words
+from vsmooth.report.comparison.sections import results
 from vsmooth.report.comparison.tables import best_group, result_table, seed_table, selection_table
 from vsmooth.report.render.html import to_html, typeset
 from vsmooth.report.render.markdown import to_markdown

@@ -67,7 +67,12 @@ def _verdicts(comparison: Comparison) -> Section:
 def _claim_table(claims: Sequence[Claim]) -> Table:
     titles = "The paper says", "Checked on", "Here", "Numbers"
     rows = tuple(
-        (Cell(claim.text), Cell(claim.label), Cell(claim.verdict, holds=_HOLDS.get(claim.outcome)), Cell(claim.evidence))
+        (
+            Cell(claim.text),
+            Cell(claim.label),
+            Cell(claim.verdict, holds=_HOLDS.get(claim.outcome)),
+            Cell(claim.evidence),
+        )
         for claim in claims
     )
     return Table(tuple(Column(title, prose=True) for title in titles), rows)
