@@ -11,7 +11,7 @@ from record_builders import run_record
 
 from vsmooth.recipes import Cell, get_recipe
 from vsmooth.records.comparison import Comparison
-from vsmooth.report.render.table import to_markdown
+from vsmooth.report.render.markdown import to_markdown
 from vsmooth.reproduce import Row, reproduced_rows, reproduced_table
 
 RECIPE = get_recipe("cifar10-resnet18")  # one-hot 94.56, LS 0.5 94.99, VS 0.5 95.30

@@ -11,7 +11,7 @@ from vsmooth.records.statistics import MeanStd
 from vsmooth.records.variant import Variant
 from vsmooth.report.comparison.differences import difference
 from vsmooth.report.comparison.findings import Check, Claim, judge
-from vsmooth.report.comparison.tables import METRICS, MISSING, Metric
+from vsmooth.report.comparison.metrics import METRICS, MISSING, Metric
 from vsmooth.report.render import table as render
 
 _COLUMNS = ("Label", "Metric", "Paper", "Ours", "Difference", "Gain in\nthe paper", "Does the gain hold?")
