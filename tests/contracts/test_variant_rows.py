@@ -10,7 +10,6 @@ import pytest
 import torch
 from outcome_builders import MadeUp
 from record_builders import objective_of, run_record, teacher_of
-from vsmooth.report.comparison.differences import difference_from_one_hot
 
 from vsmooth.data import Dataset, ImageSet
 from vsmooth.experiments.compare import CompareListener, Runs
@@ -77,7 +76,7 @@ def test_rows_are_never_averaged_and_have_the_baseline_of_their_method(case: str
         assert summary is not None
         assert summary.mean == pytest.approx(accuracy, abs=0.003)
         assert (found is None) == (gain is None)
-        corrected = difference_from_one_hot(comparison, group, "accuracy")
+        corrected = comparison.differences.from_baseline(group, "accuracy")
         if found is not None and corrected is not None:
             assert found.mean == corrected.mean == pytest.approx(gain, abs=0.002)
 

@@ -9,7 +9,6 @@ from vsmooth.recipes import Cell, Recipe
 from vsmooth.records.comparison import Comparison, Group
 from vsmooth.records.statistics import MeanStd
 from vsmooth.records.variant import Variant
-from vsmooth.report.comparison.differences import difference
 from vsmooth.report.comparison.findings import Check, Claim, judge
 from vsmooth.report.comparison.metrics import METRICS, MISSING, Metric
 from vsmooth.report.render import table as render
@@ -90,7 +89,8 @@ class _Number:
         baseline = None if group is None else self.comparison.baseline_of(group)
         if group is None or baseline is None:
             return Check(text, name, self.metric, sign, None, missing=f"no run of {name} or of its baseline")
-        return Check(text, name, self.metric, sign, difference(self.comparison, group, baseline, self.metric.key))
+        found = self.comparison.differences.between(group, baseline, self.metric.key)
+        return Check(text, name, self.metric, sign, found)
 
     def row(self, claim: Claim | None) -> Row:
         ours = None if self._group is None else self._group.summary(self.metric.key)
