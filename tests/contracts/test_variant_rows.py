@@ -137,5 +137,5 @@ def test_differences_of_one_name_are_not_mixed_up() -> None:
     accuracies = {**ADVERSARIAL, Variant(ONE_HOT, other): 0.60, Variant(VS, other): 0.65}
     comparison = MadeUp(runs_of(accuracies), "", {}, ("a", "b"))
     assert comparison.groups[3].name == comparison.groups[5].name
-    found = [difference_from_one_hot(comparison, comparison.groups[place], "accuracy") for place in (3, 5)]
+    found = [comparison.differences.from_baseline(comparison.groups[place], "accuracy") for place in (3, 5)]
     assert [one and one.mean for one in found] == pytest.approx([0.01, 0.05], abs=0.002)
