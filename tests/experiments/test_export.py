@@ -42,7 +42,8 @@ def test_a_temperature_that_cannot_be(run_of: dict[str, Path], toy_dataset: Data
 def test_files_that_are_something_else(run_of: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"cannot read weights from .*nothing"):
         load_calibrated(tmp_path / "nothing.safetensors")
-    with pytest.raises(CheckpointError, match=r"is no calibrated network .*: `vsmooth calibrate RUN --store-temperature`"):
+    message = r"is no calibrated network .*: `vsmooth calibrate RUN --store-temperature`"
+    with pytest.raises(CheckpointError, match=message):
         load_calibrated(run_of["one"] / "model.safetensors")
     save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors", metadata={"vsmooth": "[]"})
     with pytest.raises(CheckpointError, match="is no calibrated network"):

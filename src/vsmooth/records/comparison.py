@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,16 +35,21 @@ SUMMARY_METRICS = ("accuracy", "ece", "nll", "brier", "mean_confidence")
 
 @dataclass(frozen=True)
 class Group:
-    """The runs of one variant, one per seed; `plain`: without a teacher where others that are like it have one."""
+    """The runs of one variant, one per seed.
+
+    plain: without a teacher where others that are like it have one. settings: in full, where the short name alone
+    would be that of another group too.
+    """
 
     variant: Variant
     runs: tuple[RunRecord, ...]
     plain: bool = False
+    settings: str = ""
 
     @property
     def name(self) -> str:
         """The name of its variant; "plain" for students without a teacher, with an objective other than one-hot."""
-        own = self.variant.name
+        own = f"{self.variant.name} ({self.settings})" if self.settings else self.variant.name
         if not self.plain:
             return own
         return "plain" if self.variant.objective.is_one_hot else f"plain, {own}"
@@ -100,7 +105,12 @@ class Comparison:
         for run in self.runs:
             found.setdefault(run.variant.key, []).append(run)
         untaught = {run.variant.baseline.key for run in self.runs if run.teacher is not None}
-        return tuple(Group(runs[0].variant, _by_seed(runs), key in untaught) for key, runs in found.items())
+        groups = tuple(Group(runs[0].variant, _by_seed(runs), key in untaught) for key, runs in found.items())
+        names = [group.name for group in groups]
+        return tuple(
+            replace(group, settings=group.variant.settings) if names.count(group.name) > 1 else group
+            for group in groups
+        )
 
     @property
     def taught(self) -> tuple[Group, ...]:

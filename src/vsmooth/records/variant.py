@@ -42,6 +42,11 @@ class Variant:
         return " + ".join(filter(None, (method, self.step.name, "" if hidden else self.objective.name)))
 
     @property
+    def settings(self) -> str:
+        """What the short name leaves out, in words: the settings of method and step rule, else the key."""
+        return ", ".join(filter(None, (self.method.settings, self.step.settings))) or self.key
+
+    @property
     def key(self) -> str:
         """Eight hexadecimal digits: equal for the same variant, whatever its teacher is called."""
         value = asdict(self) | {"teacher": None if self.teacher is None else self.teacher.fingerprint}
