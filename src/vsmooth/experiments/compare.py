@@ -7,8 +7,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from accelerate import PartialState
-
 from vsmooth.bounds import check_count, check_most
 from vsmooth.data import Dataset
 from vsmooth.experiments.ownership import owned
@@ -22,6 +20,7 @@ from vsmooth.records.json_files import read_json
 from vsmooth.records.provenance import shared_environment
 from vsmooth.records.run import Candidate, RunRecord, read_record, write_record
 from vsmooth.train import CheckpointError, Execution, Listener, TrainingDivergedError
+from vsmooth.train.processes import launched
 
 MOST_SEEDS = 1000
 _EACH_SEED = "each trains every network anew"
@@ -145,7 +144,7 @@ class Runs:
 
     def _sum_up(self) -> None:
         comparison = self.comparison()
-        if PartialState().is_main_process:
+        if launched().is_main_process:
             for run in comparison.runs:
                 if read_record(self.directory / run.folder) != run:
                     write_record(run, self.directory / run.folder)  # reports read from there how alpha was chosen

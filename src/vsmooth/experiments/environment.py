@@ -14,7 +14,7 @@ import vsmooth
 
 def describe_environment(precision: str, device: torch.device) -> dict[str, str]:
     """Versions, commit, device, processor, threads, precision and date, as text."""
-    from accelerate import PartialState  # seconds, and not part of a bare install
+    from vsmooth.train.processes import launched  # seconds, and not part of a bare install
 
     return {
         "vsmooth": vsmooth.__version__,
@@ -24,7 +24,7 @@ def describe_environment(precision: str, device: torch.device) -> dict[str, str]
         "system": f"{platform.system()} {platform.machine()}",
         "device": device_name(device),
         "processor": _processor(),
-        "processes": str(PartialState().num_processes),
+        "processes": str(launched().num_processes),
         "threads": str(torch.get_num_threads()),
         "precision": precision,
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from filelock import FileLock, Timeout
 
 from vsmooth.atomic import remove_partials
+from vsmooth.train.processes import launched
 
 LOCK_FILE = ".vsmooth.lock"
 _WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
@@ -38,7 +38,7 @@ def owned(*folders: Path) -> Iterator[None]:
         ValueError: another process owns a folder (the message names its host, number and start), or a process of
             another host, which cannot be asked, left its lock file; a folder cannot be written.
     """
-    state = PartialState()
+    state = launched()
     with ExitStack() as stack:
         problem: str | None = None
         if state.is_main_process:

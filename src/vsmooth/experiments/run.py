@@ -6,7 +6,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from accelerate import PartialState
 from torch import nn
 
 from vsmooth.atomic import remove_partials
@@ -38,6 +37,7 @@ from vsmooth.records.run import (
     write_record,
 )
 from vsmooth.train import Execution, Listener, has_checkpoint, load_weights, make_accelerator, read_weights, tracked
+from vsmooth.train.processes import launched
 
 _CHECKPOINTS = "checkpoints"
 
@@ -66,13 +66,13 @@ def run_experiment(
     folder = root / spec.folder
     if not _is_finished(spec, dataset, folder):
         with owned(folder):
-            if PartialState().is_main_process:
+            if launched().is_main_process:
                 remove_partials(folder / _CHECKPOINTS)
             try:
                 _train_and_write(spec, dataset, folder, listener or Listener(), execution or Execution(), teacher)
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(_how_to_go_on(folder)) from None
-    if PartialState().is_main_process:
+    if launched().is_main_process:
         shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)  # the record is written: nothing is left to resume
     return read_run(root, spec.folder)
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 from torch import nn
 
 from vsmooth.data import Dataset
@@ -16,6 +15,7 @@ from vsmooth.experiments.run import dataset_fits, finished_record, load_run, rea
 from vsmooth.experiments.specs.spec_file import SPEC_FILE
 from vsmooth.records.comparison import SUMMARY_FILE, Comparison, load_comparison
 from vsmooth.records.run import RunRecord
+from vsmooth.train.processes import launched
 
 
 def find_runs(paths: Sequence[Path]) -> tuple[Path, ...]:
@@ -43,7 +43,7 @@ def gather_runs(paths: Sequence[Path]) -> Comparison:
 def open_run(folder: Path, dataset: Dataset) -> nn.Module:
     """The network of a run, on the device; ValueError if `dataset` is not the run's own."""
     dataset_fits(folder, read_spec(folder), dataset)
-    return place(load_run(folder), torch.device(PartialState().device))
+    return place(load_run(folder), torch.device(launched().device))
 
 
 def _runs_in(path: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from vsmooth.train.interrupt import Interrupted, terminable
 from vsmooth.train.listener import Listener
 from vsmooth.train.loop import Trained, Trainer, TrainingDivergedError
 from vsmooth.train.optim import Optimization
-from vsmooth.train.processes import disconnect, synchronise_batchnorm
+from vsmooth.train.processes import disconnect, launched, synchronise_batchnorm
 from vsmooth.train.tracking import tracked
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "best_precision",
     "disconnect",
     "has_checkpoint",
+    "launched",
     "load_weights",
     "make_accelerator",
     "read_weights",

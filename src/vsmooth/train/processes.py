@@ -8,11 +8,21 @@ import torch
 import torch.distributed.nn  # early: imported once a group exists (DDP does so), its default arguments keep that group
 from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
+from accelerate.utils import parse_flag_from_env
 from torch import Tensor, nn
 from torch.distributed import broadcast
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
+
+
+def launched() -> PartialState:
+    """This process among those of its launch.
+
+    Accelerate's own ``PartialState()`` does not read ACCELERATE_USE_CPU, as its ``Accelerator`` does: asked first, it
+    would take each of several processes on CPUs for the only one.
+    """
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
 
 
 def agree(values: list[int], accelerator: Accelerator) -> list[int]:

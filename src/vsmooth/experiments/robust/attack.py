@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 from torch import Tensor, nn
 
 from vsmooth.atomic import remove_partials
@@ -46,6 +45,7 @@ from vsmooth.records.robust import (
     read_record_file,
     write_robust,
 )
+from vsmooth.train.processes import launched
 
 PARTS = "parts"
 _FLAG_IMAGES = 64
@@ -77,11 +77,11 @@ def run_attack(plan: PlannedAttack, dataset: Dataset, on_progress: OnProgress | 
     place = plan.place(dataset)
     if not (place / ROBUST_FILE).is_file():
         with owned(place):
-            if PartialState().is_main_process:
+            if launched().is_main_process:
                 remove_partials(place / PARTS, recursive=True)
-            PartialState().wait_for_everyone()
+            launched().wait_for_everyone()
             _attack(plan, dataset, place, on_progress)
-    if PartialState().is_main_process:
+    if launched().is_main_process:
         shutil.rmtree(place / PARTS, ignore_errors=True)  # the record is written: nothing is left to resume
     record = read_record_file(place / ROBUST_FILE)
     intact_images(place / ADVERSARIAL_FILE, record)
@@ -114,13 +114,13 @@ def _attack(plan: PlannedAttack, dataset: Dataset, place: Path, on_progress: OnP
         evaluation=evaluation,
     )
     sanity = _check_sanity(opened, result, options, replace(evaluation, parts=FolderParts(place / PARTS / "sanity")))
-    if PartialState().is_main_process:
+    if launched().is_main_process:
         images = place / ADVERSARIAL_FILE
         adversarial_of(opened, result).save(images)
         used, seconds = AutoAttackUse(version, flags), time.monotonic() - began
         record = record_of(opened, result, sanity, options, used, seconds=seconds)
         write_robust(replace(record, digests={images.name: digest_of(images)}), place)
-    PartialState().wait_for_everyone()
+    launched().wait_for_everyone()
 
 
 def _open(plan: PlannedAttack, dataset: Dataset, indices: Tensor) -> Opened:
@@ -167,7 +167,7 @@ def _open_source(folder: Path, dataset: Dataset) -> nn.Module:
 def _evaluation(
     opened: Opened, options: AttackOptions, parts: FolderParts, on_progress: OnProgress | None
 ) -> Evaluation:
-    state = PartialState()
+    state = launched()
     return Evaluation(
         batch_size=options.batch_size,
         seed=options.seed,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from accelerate import PartialState
-
 from vsmooth.atomic import remove_partials
 from vsmooth.data import Dataset
 from vsmooth.experiments.compare import CompareListener, Runs, check_seeds
@@ -15,6 +13,7 @@ from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.experiments.teaching.lesson import CACHE_FOLDER, TeacherSource, check_student
 from vsmooth.records.comparison import Comparison
 from vsmooth.train import Execution
+from vsmooth.train.processes import launched
 
 PLAIN = "plain"
 
@@ -77,7 +76,7 @@ def distill(
     plan.check_fits(dataset.num_classes)
     runs = Runs(dataset, directory, command, plan.num_runs, listener or CompareListener(), execution)
     with runs.summed_up():
-        if PartialState().is_main_process:
+        if launched().is_main_process:
             remove_partials(directory / CACHE_FOLDER, recursive=True)
         for seed in plan.seeds:
             runs.kept.append(runs.run(plan.spec(None, seed), PLAIN))
