@@ -154,7 +154,7 @@ def test_the_views_are_the_real_and_all_logits() -> None:
     torch.testing.assert_close(every.decide(images), logits)
     with pytest.raises(ValueError, match="no virtual classes: attack its real logits"):
         attack_target(one_pixel_model(), images[:, :1], "all", num_classes=2)
-    with pytest.raises(ValueError, match="precision 'fp32' or 'bf16', got 'real' and 'fp16'"):
+    with pytest.raises(ValueError, match="precision must be one of fp32, bf16, got 'fp16'"):
         attack_target(model, images, num_classes=3, precision="fp16")  # type: ignore[arg-type]
 
 

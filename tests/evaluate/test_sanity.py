@@ -26,8 +26,8 @@ from vsmooth.evaluate import (
     evaluate_sanity,
     findings,
 )
-from vsmooth.evaluate.robust.cascade import View
 from vsmooth.evaluate.robust.targets import Precision
+from vsmooth.head import LogitSet
 from vsmooth.records.sanity import LossGrid, SweepPoint
 from vsmooth.records.serialisation import from_plain, to_plain
 
@@ -225,7 +225,7 @@ class _Counting(Targets):
 
     calls = 0
 
-    def __call__(self, view: View, precision: Precision = "fp32") -> Target:
+    def __call__(self, view: LogitSet, precision: Precision = "fp32") -> Target:
         target = super().__call__(view, precision)
 
         def craft(images: Tensor) -> Tensor:

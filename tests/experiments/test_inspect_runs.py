@@ -121,7 +121,7 @@ def test_classes_that_span_no_plane(
         ({"human": torch.ones(80, 3)}, r"human labels are \(80, 3\)"),
         ({"human": torch.zeros(80, 4)}, "image 0 are no counts"),
         ({"human": torch.eye(4)[torch.zeros(80).long()]}, r"agree with the labels of 2\d % of the images"),
-        ({"images": 1}, r"images must be 2 to 80 \(the test images\), got 1"),
+        ({"images": 1}, r"images must be at least 2, got 1"),
         ({"images": 81}, "got 81"),
         ({"samples": 0}, "samples must be at least 1, got 0"),
     ],

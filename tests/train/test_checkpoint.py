@@ -46,7 +46,8 @@ def test_roundtrip(tmp_path: Path) -> None:
     assert (found.step, warnings) == (7, [])
     assert torch.equal(found.tensors["model"]["weight"], torch.full((3, 2), 7.0))
     assert found.tensors["rng"] == {}
-    assert repr(found.values) == repr(make(7).values)
+    # A number that is not finite is null in the file; whoever reads the field as a number gets NaN again.
+    assert found.values == {"step": 7, "loss_sum": 7.1, "history": [{"epoch": 1, "loss": None}]}
 
 
 def test_nothing_there(tmp_path: Path) -> None:

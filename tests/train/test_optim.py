@@ -128,7 +128,7 @@ def test_short_trainings_have_rates_in_range(schedule: Any, total: int) -> None:
             "default, 0.5 0.75",
         ),
         ({"schedule": "step", "final_learning_rate": 0.01}, "choose schedule one-cycle or cosine, or give final_lear"),
-        ({"schedule": "cosin"}, "schedule must be one of one-cycle, cosine, step, constant, got cosin"),
+        ({"schedule": "cosin"}, "schedule must be one of one-cycle, cosine, step, constant, got 'cosin'"),
     ],
 )
 def test_bad_values_are_named(values: dict[str, Any], message: str) -> None:
