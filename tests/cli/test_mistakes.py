@@ -260,7 +260,8 @@ def test_report_without_a_summary(tmp_path: Path, capsys: pytest.CaptureFixture[
     (tmp_path / "summary.json").write_text(
         '{"schema": 2, "rows": [{"folder": "gone"}], "aggregate": [], "command": "", "environment": {}, "classes": []}'
     )
-    assert_one_line(capsys, ["report", str(tmp_path)], r"summary\.json is damaged: rows\[0\]\.folder: there is no finished run 'gone' beside it")
+    message = r"summary\.json is damaged: rows\[0\]\.folder: there is no finished run 'gone' beside it"
+    assert_one_line(capsys, ["report", str(tmp_path)], message)
 
 
 def test_missing_package_of_the_lab(
