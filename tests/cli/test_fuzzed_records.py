@@ -113,6 +113,7 @@ KINDS = {
         (r"(temperature|vector)\.iterations", {"negative"}),
         (r"(temperature|vector)\.converged", {"true"}),
         (r"temperature|vector|validation_samples|fewest_of_a_class", {"null"}),
+        (r"origin", {"text"}),
     )),
     "shift": Kind("runs/vs-*/shift.json", lambda path: read_shift(path.parent), (
         (r"rows\[\]\.(accuracy|ece|nll|mean_confidence)", _UNKNOWN),

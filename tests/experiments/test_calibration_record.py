@@ -36,6 +36,18 @@ def record(splits: tuple[Predictions, Predictions]) -> CalibrationRecord:
     return evaluate_calibration(*splits, normalise=True, settings=CalibrationSettings(bins=20, resamples=40))
 
 
+def test_a_record_of_the_same_predictions_and_settings_is_read_back(run_of: dict[str, Path]) -> None:
+    """So a call over many runs that was interrupted goes on where it stopped."""
+    written, file = calibrate_run(run_of["one"], FEW), run_of["one"] / "calibration.json"
+    stamp = file.stat().st_mtime_ns
+    again = calibrate_run(run_of["one"], FEW)
+    assert (again.origin, again.scores["trained"].metrics) == (written.origin, written.scores["trained"].metrics)
+    assert file.stat().st_mtime_ns == stamp
+    calibrate_run(run_of["one"], CalibrationSettings(resamples=41))
+    assert file.stat().st_mtime_ns > stamp
+    assert calibrate_run(run_of["vs"], FEW).origin != written.origin
+
+
 def test_metrics_are_those_of_the_run(run_of: dict[str, Path]) -> None:
     found, metrics = calibrate_run(run_of["one"], FEW), read_record(run_of["one"]).metrics
     for ours, theirs in (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +37,13 @@ from vsmooth.records.calibration import (
     CalibrationRecord,
     CalibrationSettings,
     Scores,
+    read_calibration,
     write_calibration,
 )
-from vsmooth.records.run import intact_predictions
+from vsmooth.records.run import PREDICTIONS, RunRecord, intact_predictions
 
 _USUAL_BINS = (10, 15)
+_REVISION = 1  # of the methods: with another one, stored records are computed anew
 _BINNED: dict[str, Any] = {
     **BINNED_METRICS,
     "within_bin_variance": weighted_variance,
@@ -81,20 +85,40 @@ def evaluate_calibration(
 def calibrate_run(folder: Path, settings: CalibrationSettings | None = None) -> CalibrationRecord:
     """Evaluate the saved predictions of a finished run and write `calibration.json` beside them.
 
+    A record of the same predictions and settings is read back, so that many runs can be interrupted and gone on with.
     ValueError for a run that is not finished, for predictions that are missing or damaged, and where another process is
     writing the folder.
     """
     record = finished_record(folder)
-    validation = intact_predictions(folder, record, "validation")
+    test, validation = (intact_predictions(folder, record, split) for split in ("test", "validation"))
+    settings, origin = settings or CalibrationSettings(), _origin(record)
+    stored = _stored(folder)
+    if stored is not None and (stored.origin, stored.settings) == (origin, settings):
+        return stored
     with owned(folder):
         found = evaluate_calibration(
-            Predictions.load(intact_predictions(folder, record)),
+            Predictions.load(test),
             Predictions.load(validation) if validation.is_file() else None,
             normalise=record.variant.objective.kind == LabelSmoothing.name,
             settings=settings,
         )
+        found = replace(found, origin=origin)
         write_calibration(found, folder)
     return found
+
+
+def _origin(record: RunRecord) -> str:
+    """A fingerprint of the predictions, of the kind of label (which decides what is evaluated) and of the method."""
+    digests = (record.digests.get(name, "") for name in PREDICTIONS.values())
+    text = " ".join((str(_REVISION), record.variant.objective.kind, *digests))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _stored(folder: Path) -> CalibrationRecord | None:
+    try:
+        return read_calibration(folder)
+    except ValueError:
+        return None  # damaged, or of another version: it is written anew
 
 
 def _fit(test: Predictions, validation: Predictions | None) -> tuple[TemperatureFit | None, VectorScalingFit | None]:

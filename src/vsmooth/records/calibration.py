@@ -59,7 +59,8 @@ class CalibrationRecord:
     """Test scores as "trained", and after "temperature" and "vector" scaling and "normalised" label smoothing.
 
     The fits were made on the validation split; None, and no scores, where there was none or it has no optimum.
-    validation_samples, fewest_of_a_class: the size of that split (None: there was none).
+    validation_samples, fewest_of_a_class: the size of that split (None: there was none). origin: fingerprint of the
+    predictions that all of it was computed from; "" for logits that are of no run.
     """
 
     settings: CalibrationSettings
@@ -70,6 +71,7 @@ class CalibrationRecord:
     vector: VectorScalingFit | None = None
     validation_samples: Count | None = None
     fewest_of_a_class: Count | None = None
+    origin: str = ""
 
     def __post_init__(self) -> None:
         if TRAINED not in self.scores or not self.scores.keys() <= {TRAINED, TEMPERATURE, VECTOR, NORMALISED}:
