@@ -90,6 +90,14 @@ def test_curves_of_shift_are_means_over_the_seeds(comparison: Comparison) -> Non
     assert (row[1].text, row[6].text, row[6].detail) == ("80.00 %", "40.00 %", "ECE 0.050")
 
 
+def test_one_run_is_counted_in_the_singular(make_comparison: Callable[..., Comparison]) -> None:
+    made = make_comparison(seeds=1)
+    assert "<summary>4 runs, one row per seed</summary>" in render_page(made)
+    page = render_page(replace(made, runs=(replace(made.runs[0], epochs=1),)))
+    assert "<summary>1 run, one row per seed</summary>" in page
+    assert "· 1 epoch · 1 seed ·" in page.replace("\xa0", " ")
+
+
 def test_shift_on_other_images_does_not_stand_beside(comparison: Comparison) -> None:
     write_shift(comparison)
     other = replace(comparison, runs=comparison.groups[2].runs)

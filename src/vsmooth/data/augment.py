@@ -1,4 +1,4 @@
-"""How train images are varied; padded crop and flip of a whole batch of uint8 images in one gather."""
+"""Augmentation of training images; padded crop and flip of a whole batch of uint8 images in one gather."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ _MOST_PADDING, _MOST_OPERATIONS = 4096, 100
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random views of a train image: crop, flip, then RandAugment, then erasing.
+    """Random views of a training image: crop, flip, then RandAugment, then erasing.
 
     The crop is either padded (He et al. 2016, "Deep Residual Learning", sec. 4.2, there with zeros) or resized
     (Szegedy et al. 2015, "Going Deeper with Convolutions", sec. 6). RandAugment: Cubuk et al. 2020. Erasing: Zhong
-    et al. 2020. Resized crop, RandAugment and erasing are those of torchvision v2, image by image.
-    Limits: `crop_padding=0, flip=False` and no more leaves images as they are (`NO_AUGMENTATION`).
-    Errors: ValueError for values out of range, and for two kinds of crop at once.
+    et al. 2020. Resized crop, RandAugment and erasing are those of torchvision v2, applied image by image.
+    Limits: `crop_padding=0, flip=False` with no other option leaves images unchanged (`NO_AUGMENTATION`).
+    Errors: ValueError for values out of range, and for a padded and a resized crop together.
     """
 
     crop_padding: int = 4
-    """pad by so many pixels, then crop back to the size at a random place; 0: no padded crop"""
+    """number of pixels to pad on each side before a random crop to the original size; 0: no padded crop"""
     flip: bool = True
-    """mirror with probability 1/2"""
+    """flip horizontally with probability 1/2"""
     padding_mode: Literal["reflect", "zeros"] = "reflect"
-    """what the padded pixels show"""
+    """content of the padding: the mirrored image, or zeros (black)"""
     resized_crop: tuple[float, float] | None = None
-    """crop a random share of the area, from the first number to the second, and resize it; needs crop_padding 0"""
+    """smallest and largest share of the image's area in a random crop, which is resized; needs --crop-padding 0"""
     rand_augment: tuple[int, int] | None = None
-    """RandAugment: so many operations (2 in most papers), of this magnitude of 0..30 (9)"""
+    """RandAugment: number of operations and their magnitude in 0..30 (most papers: 2 and 9)"""
     erasing: float = 0.0
-    """probability of painting a random rectangle black"""
+    """random erasing: probability of painting a random rectangle black"""
 
     def __post_init__(self) -> None:
         for name in ("resized_crop", "rand_augment"):
@@ -78,11 +78,11 @@ class Augmentation:
 
     @property
     def moves(self) -> bool:
-        """Whether a padded crop or a flip is asked for: what `augment` does."""
+        """Whether `augment` does anything: a padded crop or a flip is on."""
         return self.crop_padding > 0 or self.flip
 
     def check_fits(self, height: int, width: int) -> None:
-        """Refuse images that the padding would swallow. Errors: ValueError."""
+        """Check that the padding is smaller than the image. Errors: ValueError."""
         if self.crop_padding >= min(height, width):
             raise ValueError(
                 f"crop_padding={self.crop_padding} does not fit images of {height}x{width} pixels; "
@@ -94,9 +94,9 @@ NO_AUGMENTATION = Augmentation(crop_padding=0, flip=False)
 
 
 class Draws(NamedTuple):
-    """The random part of one batch, drawn before the images are touched.
+    """The random numbers of one batch, drawn before the images are changed.
 
-    offsets: (B, 2) int64, top and left corner of the crop in the padded image, 0..2 * crop_padding;
+    offsets: (B, 2) int64, top and left edge of the crop in the padded image, 0..2 * crop_padding;
     flips: (B,) bool.
     """
 
@@ -117,7 +117,7 @@ class Draws(NamedTuple):
 
 
 def draw(augmentation: Augmentation, count: int, generator: torch.Generator) -> Draws:
-    """Draw for `count` images. The number of draws does not depend on the settings."""
+    """Draw the crops and flips of `count` images. The number of draws does not depend on the settings."""
     offsets = torch.randint(0, 2 * augmentation.crop_padding + 1, (count, 2), generator=generator)
     flips = torch.rand(count, generator=generator) < 0.5
     return Draws(offsets, flips if augmentation.flip else torch.zeros_like(flips))

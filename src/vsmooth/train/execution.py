@@ -1,4 +1,4 @@
-"""How a training is carried out, as far as it leaves the outcome alone: it does not enter the run's key."""
+"""Settings of a training that do not decide its outcome and are therefore not part of the run's key."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ class Execution:
 
     Limits: gradient checkpointing and sharding change the order of float operations, so a run may differ from one
     without them in the last bits.
-    Errors: ValueError for an unknown tracker, no checkpoint to keep, a negative number of workers, absurd numbers.
+    Errors: ValueError for an unknown tracker, no checkpoint to keep, a negative number of workers, numbers above the
+    upper bounds.
     """
 
     track: Tracker | None = None
-    """also send loss, learning rate and validation scores there, by accelerate's trackers"""
+    """experiment tracker that receives loss, learning rate and validation metrics; None: no tracking"""
     keep_checkpoints: int = 2
-    """how many of the newest checkpoints are kept while a run trains"""
+    """number of checkpoints to keep during training, newest first"""
     gradient_checkpointing: bool = False
-    """compute the activations of residual blocks again in the backward pass: less memory, about a third more time"""
+    """recompute the activations of residual blocks in the backward pass: less memory, about a third more time"""
     workers: int | None = None
-    """processes that decode a streamed data set; 0: none, the training does it; None: one a core, at most 16"""
+    """number of processes that decode a streamed data set; 0: decode in the training process; None: one per core, at
+    most 16"""
     fsdp: bool = False
     """with several processes: shard weights, gradients and optimizer state over them (PyTorch FSDP2)"""
 

@@ -17,7 +17,7 @@ Schedule = Literal["one-cycle", "cosine", "step", "constant"]
 
 @dataclass(frozen=True)
 class Optimization:
-    """How the weights are moved; the defaults are the usual ones for CIFAR networks."""
+    """Settings of the optimizer and its learning-rate schedule; the defaults are the usual ones for CIFAR networks."""
 
     optimizer: Optimizer = "sgd"
     learning_rate: float = 0.1
@@ -27,7 +27,8 @@ class Optimization:
     final_learning_rate: float = 0.0
     """learning rate at which one-cycle and cosine end"""
     milestones: tuple[float, ...] = (0.5, 0.75)
-    """for the step schedule, as fractions of the training (the paper: 100 and 150 of 200 epochs)"""
+    """when the step schedule lowers the learning rate, as fractions of the training (the paper: 100 and 150 of 200
+    epochs)"""
     warmup: float = 0.0
     """fraction of the training over which the learning rate first rises linearly from 0 (one-cycle has its own rise)"""
     momentum: float = 0.9
@@ -36,11 +37,11 @@ class Optimization:
     """SGD only"""
     weight_decay: float = 5e-4
     clip_norm: float | None = None
-    """largest L2 norm of the whole gradient"""
+    """clip the gradient of all parameters to this L2 norm; None: no clipping"""
     accumulate: int = 1
-    """batches whose gradients are averaged before a step; a last group that is not full is left out"""
+    """number of batches whose gradients are averaged for one optimizer step; an incomplete last group is dropped"""
     ema_decay: float | None = None
-    """keep an exponential moving average of the weights with this decay a step, and evaluate that"""
+    """decay per step of an exponential moving average of the weights, which is evaluated instead; None: no average"""
 
     def __post_init__(self) -> None:
         for name, allowed in (("optimizer", get_args(Optimizer)), ("schedule", get_args(Schedule))):
@@ -63,7 +64,7 @@ class Optimization:
         self._check_schedule_reads()
 
     def _check_schedule_reads(self) -> None:
-        """A value that the schedule does not read would change the key of a run and nothing else."""
+        """Refuse a value that the schedule does not use: it would change the run's key and nothing else."""
         for name, readers in _READ_BY.items():
             value, usual = getattr(self, name), getattr(Optimization, name)
             if value != usual and self.schedule not in readers:
@@ -73,7 +74,7 @@ class Optimization:
                 )
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
-        """The optimizer over all parameters that want a gradient."""
+        """The optimizer over all parameters that require a gradient."""
         parameters = [p for p in model.parameters() if p.requires_grad]
         if self.optimizer == "adamw":
             return torch.optim.AdamW(parameters, self.learning_rate, weight_decay=self.weight_decay)
@@ -83,7 +84,7 @@ class Optimization:
         )
 
     def learning_rate_at(self, step: int, total: int) -> float:
-        """Learning rate of optimizer step ``step`` of ``total`` (from 0)."""
+        """Learning rate of optimizer step ``step``, counted from 0, of ``total``."""
         if self.schedule == "one-cycle":
             return self._one_cycle((step + 1) / total)
         done = step / total

@@ -16,20 +16,20 @@ _MOST = 1000
 
 @dataclass(frozen=True)
 class Mixing:
-    """Each image is mixed with its neighbour in the batch, and so are their labels.
+    """Mixes each image, and its label, with its neighbour in the batch.
 
     MixUp: x = l a + (1 - l) b, y = l y_a + (1 - l) y_b with l from Beta(mixup, mixup), one l for a batch.
-    CutMix: a rectangle of b of the share 1 - l is pasted into a; l from Beta(cutmix, cutmix).
-    With both, each batch takes one of the two with probability 1/2, as in timm.
-    Limits: 0 and 0 is no mixing (`NO_MIXING`).
+    CutMix: a rectangle of b that covers the share 1 - l of the area is pasted into a; l from Beta(cutmix, cutmix).
+    With both, one of the two is chosen for each batch with probability 1/2, as in timm.
+    Limits: no mixing if both are 0 (`NO_MIXING`).
     Errors: ValueError for a negative number, and for more than 1,000.
     Source: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization"; Yun et al. 2019, "CutMix".
     """
 
     mixup: float = 0.0
-    """parameter of the Beta distribution of MixUp (the paper's T2T-ViT: 0.8); 0: none"""
+    """parameter of the Beta distribution of MixUp (the paper's T2T-ViT: 0.8); 0: no MixUp"""
     cutmix: float = 0.0
-    """parameter of the Beta distribution of CutMix (usually 1.0); 0: none"""
+    """parameter of the Beta distribution of CutMix (usually 1.0); 0: no CutMix"""
 
     def __post_init__(self) -> None:
         for name in ("mixup", "cutmix"):
@@ -42,7 +42,7 @@ NO_MIXING = Mixing()
 
 
 def check_mixing(mixing: Mixing, num_classes: int | None) -> None:
-    """Mixed labels are K numbers, so K must be known. Errors: ValueError."""
+    """Check that K is known, because a mixed label has K numbers. Errors: ValueError."""
     if mixing != NO_MIXING and num_classes is None:
         raise ValueError(f"{mixing} makes labels over K classes; give num_classes")
 
@@ -50,8 +50,9 @@ def check_mixing(mixing: Mixing, num_classes: int | None) -> None:
 def mix(images: Tensor, labels: Tensor, mixing: Mixing, num_classes: int, seed: int) -> tuple[Tensor, Tensor]:
     """(B, C, H, W) float and (B,) int64 -> mixed images of the same shape, (B, K) float32 probabilities.
 
-    What is drawn depends on `seed` alone; torch's own generator is not moved. The label scheme (one-hot, label or
-    virtual smoothing) comes after: all three losses are linear in the K-way label, so mixing losses is the same.
+    What is drawn depends on `seed` alone; the state of torch's global generator is restored. The label scheme (one-hot,
+    label or virtual smoothing) is applied afterwards: all three losses are linear in the K-way label, so mixing the
+    losses gives the same value.
     """
     if not len(images):  # a rank's share of a last batch may be empty
         return images, functional.one_hot(labels, num_classes).float()

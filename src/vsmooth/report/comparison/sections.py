@@ -29,7 +29,8 @@ def header(comparison: Comparison) -> Section:
     subject, seeds = subject_of(comparison), len({run.seed for run in comparison.runs})
     facts = (
         f"{first.model} ({first.parameters:,} parameters) · {first.data} ({first.num_classes} classes) · "
-        f"{first.epochs} epochs · {seeds} seed{'s' if seeds != 1 else ''} · {', '.join(names)}"
+        f"{first.epochs} epoch{'s' if first.epochs != 1 else ''} · {seeds} seed{'s' if seeds != 1 else ''} · "
+        f"{', '.join(names)}"
     )
     return Section(subject.title, Text(subject.about), Text(facts, note=True))
 

@@ -98,7 +98,9 @@ def _selection(comparison: Comparison) -> Section:
 
 
 def _runs(comparison: Comparison) -> Section:
-    return Section("Every run", Details(f"{len(comparison.runs)} runs, one row per seed", (seed_table(comparison),)))
+    count = len(comparison.runs)
+    summary = f"{count} run{'s' if count != 1 else ''}, one row per seed"
+    return Section("Every run", Details(summary, (seed_table(comparison),)))
 
 
 def _reproduce(comparison: Comparison) -> Section:
