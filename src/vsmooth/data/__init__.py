@@ -1,4 +1,4 @@
-"""Labelled images: where they come from, how they rest in memory or on disk, and how batches are made of them."""
+"""Labelled images: sources, storage in memory or on disk, augmentation and batches."""
 
 from vsmooth.data.augment import NO_AUGMENTATION, Augmentation
 from vsmooth.data.batching.batch import Batch, BatchSource

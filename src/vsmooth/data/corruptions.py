@@ -2,7 +2,7 @@
 
 They follow Hendrycks and Dietterich (2019), "Benchmarking Neural Network Robustness to Common Corruptions and
 Perturbations", with the severities of their CIFAR-10-C (up to 64 pixels) and ImageNet-C (above). They are not those
-files: the random numbers, the fog and the filters differ, so numbers must not be set beside published CIFAR-10-C ones.
+files: the random numbers, the fog and the filters differ, so numbers are not comparable to published CIFAR-10-C ones.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _shot_noise(image: Tensor, photons: float, generator: Generator) -> Tensor:
 
 
 def _impulse_noise(image: Tensor, share: float, generator: Generator) -> Tensor:
-    """Salt and pepper, in each channel by itself."""
+    """Salt-and-pepper noise, drawn separately for each channel."""
     draws = torch.rand(image.shape, generator=generator)
     return image.masked_fill(draws < share / 2, 0.0).masked_fill(draws >= 1 - share / 2, 1.0)
 

@@ -1,4 +1,4 @@
-"""Transforms of single uint8 images by torchvision v2: what cannot be done to a whole batch in one gather."""
+"""Transforms of single uint8 images by torchvision v2, for what cannot be done to a whole batch in one gather."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def streamed_transform(augmentation: Augmentation, size: int) -> Transform:
 
 
 def evaluation_transform(size: int) -> Transform:
-    """What a test image goes through."""
+    """The transform of a test image."""
     return streamed_transform(NO_AUGMENTATION, size)
 
 

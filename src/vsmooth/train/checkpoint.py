@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors and JSON, written atomically, the newest undamaged one is read back."""
+"""Checkpoints: safetensors and JSON, written atomically; the newest undamaged one is read."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class _State:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> None:
-    """Write ``folder/step-N`` whole or not at all, then drop all but the newest ``keep``.
+    """Write ``folder/step-N`` atomically, then delete all but the newest ``keep``.
 
     Raises:
         CheckpointError: the disk is full or the folder cannot be written; earlier checkpoints are left as they were.
@@ -84,12 +84,12 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> None
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether there is one to resume from, damaged or not."""
+    """Whether there is a checkpoint, damaged or not."""
     return bool(_steps(folder))
 
 
 def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest undamaged checkpoint, or ``None``, and a sentence for each damaged one that was passed over."""
+    """The newest undamaged checkpoint, or ``None``, and a message for each damaged one that was skipped."""
     warnings: list[str] = []
     steps = _steps(folder)
     for path in steps:
@@ -125,7 +125,7 @@ def load_weights(model: nn.Module, tensors: dict[str, Tensor], origin: str | Pat
 
 
 def save_weights(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> str:
-    """Write a safetensors file atomically, with texts in its header if given, and return its SHA-256."""
+    """Write a safetensors file atomically, with optional texts in its header, and return its SHA-256."""
     # Copies: tensors that share memory, or lie channels_last, cannot be stored as they are.
     plain = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
     with replacing(path) as partial:

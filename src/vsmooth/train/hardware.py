@@ -1,4 +1,4 @@
-"""What the machine computes fastest: device, precision, memory layout."""
+"""Choice of device, precision and memory layout for the hardware."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def make_accelerator(
 ) -> Accelerator:
     """An ``Accelerator`` for one run; several runs of one process may differ in precision.
 
-    ``track`` names where its numbers go; TensorBoard writes them under ``logs``.
+    ``track`` names the experiment tracker; TensorBoard writes to ``logs``.
 
     Raises:
         ModuleNotFoundError: the tracker's package is not installed.

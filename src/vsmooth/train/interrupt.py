@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, held until the loop can save."""
+"""Ctrl-C and SIGTERM, deferred until the loop can save."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Interrupted(Exception):
 
 @contextmanager
 def deferred_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM in the yielded list instead of dying; a second one interrupts at once."""
+    """Collect SIGINT and SIGTERM in the yielded list instead of ending the process; a second one interrupts at once."""
     received: list[int] = []
 
     def hold(number: int, frame: FrameType | None) -> None:

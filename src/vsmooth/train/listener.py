@@ -1,4 +1,4 @@
-"""What a training run tells while it goes on."""
+"""Progress reports of a training run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from vsmooth.records.run import EpochRecord
 
 
 class Listener:
-    """Told what happens; the display overrides what it shows."""
+    """Receives progress reports and ignores them; a display overrides the methods that it needs."""
 
     def on_step(self, step: int, total: int, loss: float) -> None:
         """``step`` of ``total`` batches are done."""

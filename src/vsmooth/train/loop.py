@@ -1,4 +1,4 @@
-"""The training loop: one pass over steps, resumable at any of them, the same for every method."""
+"""The training loop: one loop over optimizer steps for every method, resumable at any step."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class TrainingDivergedError(RuntimeError):
 
 @dataclass
 class _State:
-    """Where training stands; with the tensors it is all that a resumed run needs."""
+    """The position of a training; together with the tensors, all that a resumed run needs."""
 
     step: Count = 0  # batches done, over all epochs
     loss_sum: float = 0.0  # over this epoch's batches
@@ -80,11 +80,11 @@ class Trained:
 class Trainer:
     """Trains ``model`` by ``method`` and ``step_rule`` on ``batches``, in one process or as one of several.
 
-    Data order and augmentation depend on (seed, epoch, step) alone and dropout on (seed, step, rank), so a run that
+    Data order and augmentation depend only on (seed, epoch, step) and dropout on (seed, step, rank), so a run that
     was killed at any moment and resumed from ``checkpoints`` ends with the weights of an uninterrupted one (bit for
-    bit on a CPU), and one of N processes goes on with any other number. ``batches`` cuts each global batch into equal
-    parts, so that the mean of the processes' mean gradients is the gradient of the global batch.
-    ``shard`` spreads weights and optimizer state over the processes (FSDP) instead of copying them (DDP).
+    bit on a CPU), and a run of N processes can be resumed with any other number. ``batches`` divides each global batch
+    into equal parts, so that the mean of the processes' mean gradients is the gradient of the global batch.
+    ``shard`` shards weights and optimizer state over the processes (FSDP) instead of copying them (DDP).
     ``environment`` (facts by name) is kept with the checkpoints, so that a resumed training knows all of its sittings.
     """
 
@@ -135,7 +135,7 @@ class Trainer:
         self._saved_at = time.monotonic()
 
     def train(self) -> Trained:
-        """Resume from the newest checkpoint if there is one, go on to the end, and leave a checkpoint there.
+        """Resume from the newest checkpoint if there is one, train to the end, and write a checkpoint there.
 
         Raises:
             TrainingDivergedError: the loss is not finite; names epoch, step and learning rate.

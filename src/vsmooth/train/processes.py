@@ -1,4 +1,4 @@
-"""What the processes of one training do together: agree, shard the weights, put them together again, disconnect."""
+"""Collective operations of the processes of one training: agree, shard and gather the weights, disconnect."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def agree(values: list[int], accelerator: Accelerator) -> list[int]:
 
 
 def share_buffers(model: nn.Module, accelerator: Accelerator) -> None:
-    """Give every process the buffers of the first: each has seen other images in its BatchNorm."""
+    """Copy the buffers of the first process to all: the BatchNorm of each has seen other images."""
     if accelerator.num_processes > 1:
         for buffer in model.buffers():
             broadcast(buffer, 0)
@@ -58,9 +58,9 @@ def synchronise_batchnorm(model: nn.Module, accelerator: Accelerator) -> nn.Modu
 
 
 def shard_weights(model: nn.Module, accelerator: Accelerator) -> nn.Module:
-    """Spread parameters, gradients and optimizer state over the processes (FSDP, Zhao et al. 2023), in place.
+    """Shard parameters, gradients and optimizer state over the processes (FSDP, Zhao et al. 2023), in place.
 
-    Layers of a million weights or more (large classifiers) are gathered by themselves when used, the rest as one.
+    Layers of a million weights or more (large classifiers) are gathered separately when used, the rest as one unit.
     """
     model.to(memory_format=torch.contiguous_format)  # FSDP2 shards contiguous parameters only
     mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
@@ -91,7 +91,7 @@ def sharded_like(tensor: Tensor, reference: Tensor) -> Tensor:
 
 
 def disconnect() -> None:
-    """Take the processes' connection down and wait for its threads, if there is one: the last thing a program does.
+    """Close the connection between the processes, if there is one, and wait for its threads; call it last in a program.
 
     A thread of gloo that still holds a tensor of the last collective call when the interpreter shuts down aborts
     the process (exit code -6; pytorch issue 190489), and ``torchrun`` then reports a finished training as failed.

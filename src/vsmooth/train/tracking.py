@@ -1,4 +1,4 @@
-"""Numbers of a running training to TensorBoard, trackio, W&B or MLflow, through Accelerate's trackers."""
+"""Metrics of a running training for TensorBoard, trackio, W&B or MLflow, through Accelerate's trackers."""
 
 from __future__ import annotations
 

@@ -74,15 +74,15 @@ class Attack(FinishedRuns):
     restarts: int = 2
     """number of restarts of the multi-targeted PGD"""
     transfer_from: Path | None = None
-    """a run folder: adversarial images of its network are tried too"""
+    """run folder of another network, whose adversarial images are also tried"""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16: run the first attack of each column in bf16 too; what it leaves is attacked in fp32 before it counts"""
+    """bf16: first run the first attack of each column in bf16; images that stand are then attacked in fp32"""
     compile: bool = False
     """torch.compile the network that is attacked"""
     batch_size: int = 128
-    """images attacked at once; halved where memory is too small"""
+    """number of images attacked at once; halved when memory runs out"""
     seed: int = 0
-    """of every random start and of AutoAttack"""
+    """seed of every random start and of AutoAttack"""
     sanity: bool = True
     """also check whether the attacks can be trusted: more steps, larger epsilon, gradients, loss surface"""
     sanity_images: int = 100

@@ -55,9 +55,9 @@ class Calibrate(FinishedRuns):
     level: float = 0.95
     """confidence level of the intervals"""
     shift: bool = False
-    """also evaluate corrupted test images, five severities each; needs the images and time"""
+    """also evaluate corrupted test images at five severities; needs the images, and takes time"""
     corruptions: tuple[str, ...] = ()
-    """with --shift: gaussian-noise, defocus-blur, fog, jpeg, ...; all unless given"""
+    """with --shift: gaussian-noise, defocus-blur, fog, jpeg, ...; all if none is named"""
     shift_images: int | None = None
     """with --shift: number of test images, evenly spaced; None: all"""
     store_temperature: bool = False

@@ -1,1 +1,1 @@
-"""From images at rest to batches."""
+"""Batches of stored images."""

@@ -16,13 +16,13 @@ from vsmooth.data.seeds import seed_of
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Images and what is known about them; unpacks into images and labels, as the batches of a DataLoader do.
+    """Images with their labels; unpacks into (images, labels), as the batches of a DataLoader do.
 
     images: (B, C, H, W) float32 in [0, 1]; labels: (B,) int64 (-1: not known), or (B, K) float32 if mixed; on one
     device.
-    indices: (B,) int64 on the CPU, the samples' places in the split, where they are told.
-    view: which view of each sample is shown, where the same views come again.
-    extra: a second part with a size of its own, such as outliers or pseudo-labelled images, where there is one.
+    indices: (B,) int64 on the CPU, the samples' positions in the split; None if unknown.
+    view: number of the view that each sample is shown in, if views repeat; otherwise None.
+    extra: a second part with its own size, such as outliers or pseudo-labelled images; None if there is none.
     """
 
     images: Tensor
@@ -44,7 +44,7 @@ class BatchSource(Protocol):
 
     @property
     def seed(self) -> int:
-        """What the order and the augmentation depend on, besides epoch and step."""
+        """Seed of the order and the augmentation, which also depend on epoch and step."""
 
     def __len__(self) -> int:
         """Steps of one epoch, the same on every rank."""

@@ -1,4 +1,4 @@
-"""Batches from a resident set: no workers, no state, the same on any number of ranks."""
+"""Batches of a split in memory: no workers, no state, the same on any number of ranks."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from vsmooth.data.transforms import Transform, resident_transform, seeded
 
 
 class Batches:
-    """Cuts a split that lies on the device as uint8 into batches, augmented and scaled to [0, 1].
+    """Batches of a split that is on the device as uint8, augmented and scaled to [0, 1].
 
     Rank r of R gets the samples floor(r n / R) up to floor((r + 1) n / R) of each global batch of n. The order depends
-    on (seed, epoch) alone and the augmentation on (seed, epoch, step) alone: any number of ranks sees the same global
+    only on (seed, epoch) and the augmentation only on (seed, epoch, step): any number of ranks sees the same global
     batches, and a run resumed at a step needs no generator state. Mixing pairs samples of one rank's share.
     Limits: with `drop_last=False` and several ranks, a rank's part of the last batch may be empty. Resized crop,
     RandAugment and erasing run on the CPU, image by image.

@@ -1,4 +1,4 @@
-"""Batches of two sources side by side, such as train images with outliers or with pseudo-labelled images."""
+"""Batches of two sources together, such as training images with outliers or with pseudo-labelled images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from vsmooth.data.batching.batch import Batch, BatchSource
 class Paired:
     """Each batch of `source` with the next batch of `extra` as its second part.
 
-    The two have batch sizes of their own. The batches of `extra` follow each other over the epochs: step s of epoch e
+    Each has its own batch size. The batches of `extra` follow each other over the epochs: step s of epoch e
     of n steps shows batch (e n + s) mod m of its epoch floor((e n + s) / m), where m is the steps of an epoch of
     `extra`.
-    So a batch depends on (seeds, epoch, step) alone, training resumes at any step, and all of `extra` is seen before
-    any of it comes again. Each source cuts its own share for a rank: give both the same `Placement`.
+    A batch therefore depends only on (seeds, epoch, step), training can resume at any step, and all of `extra` is seen
+    before any of it repeats. Each source takes its own share for a rank: give both the same `Placement`.
     Limits: with equal seeds and equally many images both are visited in the same order; give `extra` another seed.
     Errors: ValueError for an `extra` without batches.
     """

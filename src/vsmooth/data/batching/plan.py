@@ -1,4 +1,4 @@
-"""What is drawn from a split, where it goes, and which samples make which batch."""
+"""The plan of batches, their placement, and the assignment of samples to batches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vsmooth.data.seeds import seed_of
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """What is drawn from a split; the same wherever and on however many processes it is drawn.
+    """What is drawn from a split, independent of the device and the number of processes.
 
     batch_size: of the global batch, over all ranks. shuffle: a new order in each epoch, of (seed, epoch) alone; else
     that of the split. drop_last: leave out the last batch where it is smaller.
@@ -41,7 +41,7 @@ class BatchPlan:
         check_mixing(self.mixing, self.num_classes)
 
     def view(self, epoch: int) -> int:
-        """The number that an image's augmentation depends on, besides the seed and the image."""
+        """The number that an image's augmentation depends on in addition to the seed and the image."""
         return epoch if self.views is None else epoch % self.views
 
 

@@ -1,4 +1,4 @@
-"""Batches from files: workers decode and vary the images, the device scales and mixes them."""
+"""Batches from files: workers decode and augment the images, the device scales and mixes them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST_WORKERS = 16
 class StreamedBatches:
     """Decodes a split of files into batches, augmented and scaled to [0, 1]; the same contract as `Batches`.
 
-    The order depends on (seed, epoch) and the augmentation of an image on (seed, epoch, index) alone: any number of
+    The order depends only on (seed, epoch) and the augmentation of an image only on (seed, epoch, index): any number of
     ranks and of workers sees the same global batches, from any start step. Mixing pairs samples of one rank's share.
     The workers are started with the first epoch and kept.
     Limits: one epoch at a time. An unreadable image ends the epoch with a ValueError that names it; with the split's

@@ -1,1 +1,1 @@
-"""Where data sets come from: names, folders, tables, the Hub."""
+"""Sources of data sets: names, folders, tables, the Hub."""

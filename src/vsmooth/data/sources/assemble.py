@@ -17,8 +17,8 @@ _NAMED = 5  # classes in a message
 class Loading:
     """How a source is loaded.
 
-    `image_size`: stream crops of so many pixels (None: whole images, in memory); `skip_broken`: count unreadable
-    images and go on without them.
+    `image_size`: side of the streamed crops in pixels (None: whole images, in memory); `skip_broken`: skip and count
+    unreadable images.
     Errors: ValueError for an `image_size` below 1.
     """
 

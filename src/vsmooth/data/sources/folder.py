@@ -1,6 +1,6 @@
 """A folder of image files: `train/<class>/x.png` and `test/<class>/x.png`.
 
-Where there is no `test`, `val` or `validation` stands in. Classes are the folder names in `train`, in
+Without `test`, `val` or `validation` is the test split. Classes are the folder names in `train`, in
 lexicographic order; samples are ordered by class and file name.
 """
 
@@ -25,7 +25,7 @@ def find_split_folder(folder: Path, split: str) -> Path | None:
 
 
 def load_folder(folder: Path, loading: Loading) -> Dataset:
-    """Load the two splits of a folder. Errors: ValueError naming the folder or file and the trouble."""
+    """Load the two splits of a folder. Errors: ValueError naming the folder or file and the problem."""
     return load_splits(folder.name, {split: _require_split(folder, split) for split in SPLIT_FOLDERS}, loading)
 
 

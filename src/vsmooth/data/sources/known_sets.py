@@ -1,4 +1,4 @@
-"""The data sets of the paper: what is known about them without reading them."""
+"""The data sets of the paper: facts that are known without reading them."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class KnownSet:
         return f"{train:,} + {test:,} RGB {width}x{height}, {self.num_classes} classes"
 
     def counts_note(self, train: int, test: int, left_out: int = 0) -> str | None:
-        """That a set by this name has other counts than it should, which nothing else would tell; None if it has them.
+        """A warning if a set of this name has other numbers of images than expected; None if they agree.
 
-        left_out: unreadable images, which were told already.
+        left_out: number of unreadable images, which are reported elsewhere.
         """
         if sum(self.counts) - left_out == train + test:
             return None

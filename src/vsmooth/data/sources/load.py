@@ -51,9 +51,9 @@ def load_dataset(source: str, *, image_size: int | None = None, skip_broken: boo
       out as Tiny-ImageNet-200;
     - "hub:owner/name", or "owner/name" where no such folder exists: the Hugging Face Hub.
 
-    A name goes before a folder of the same name; write "./cifar10" for the folder.
+    A name takes precedence over a folder of the same name; write "./cifar10" for the folder.
     `image_size`: leave the images encoded and stream crops of that many pixels (imagenet: 224 if not given); without
-    it all images must have one size and lie in memory. `skip_broken`: go on without unreadable images;
+    it all images must have the same size and are held in memory. `skip_broken`: skip unreadable images;
     `Dataset.skipped` has their names.
     Errors: ValueError that says what was looked for and where; ModuleNotFoundError for a missing package.
     """

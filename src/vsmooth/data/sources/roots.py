@@ -1,4 +1,4 @@
-"""Where data sets that are asked for by name are kept."""
+"""The folder of the data sets that are loaded by name."""
 
 from __future__ import annotations
 

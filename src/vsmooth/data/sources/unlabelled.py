@@ -1,4 +1,4 @@
-"""Images without labels, for a method that asks for a second part of its batches: `load_images(source)`."""
+"""Images without labels, for a method that needs a second part in its batches: `load_images(source)`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ARRAY_NAMES = ("images", "image", "data")
 
 
 def load_images(source: str | Path, *, image_size: int | None = None, skip_broken: bool = False) -> Split:
-    """Images whose labels are not known: all labels are -1, which no `Dataset` and no loss takes.
+    """Images whose labels are unknown: all labels are -1, which no `Dataset` and no loss accepts.
 
     source: a folder of PNG and JPEG files, at any depth; or an npy file of one uint8 array (N, H, W, C) or (N, H, W);
     or an npz file with such an array named images, image or data. `image_size`: stream crops of that many pixels (of a

@@ -1,1 +1,1 @@
-"""Images at rest: in memory or as encoded files, checked where they enter."""
+"""Stored images: in memory or as encoded files, checked when they are loaded."""

@@ -95,7 +95,7 @@ class Dataset:
 
     @cached_property
     def overlap_note(self) -> str | None:
-        """That test images are also train images, which makes a test too good; None where none are.
+        """A warning if test images are also training images, which makes test results too good; None if there are none.
 
         Resident splits: by their pixels. Files: by the contents that the fingerprint looks at.
         """

@@ -1,4 +1,4 @@
-"""Where encoded images rest: files in a folder, or rows of a table."""
+"""Storage of encoded images: files in a folder, or rows of a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labelled images at rest: uint8 tensors, checked once where they enter."""
+"""Labelled images in memory: uint8 tensors, checked once when they are created."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data set in the wheel: 6,000 + 2,000 images of Fashion-MNIST. See README.md beside this file."""
+"""The data set shipped with the package: 6,000 + 2,000 images of Fashion-MNIST. See README.md beside this file."""
 
 from __future__ import annotations
 
