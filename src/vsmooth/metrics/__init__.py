@@ -1,4 +1,4 @@
-"""Pure functions from probabilities and labels to numbers; nothing here knows about models or files."""
+"""Metrics as pure functions of probabilities and labels; nothing here depends on models or files."""
 
 from __future__ import annotations
 

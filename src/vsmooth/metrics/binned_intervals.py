@@ -1,4 +1,4 @@
-"""Confidence intervals of the top-label calibration errors, which hold near calibration too."""
+"""Confidence intervals of the top-label calibration errors, also valid near calibration."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def calibration_error_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> BootstrapInterval:
-    """The error and the interval of its population value: the sizes of it that would not make this value a rarity.
+    """The error and the confidence interval of its population value, by inversion of a test.
 
     Resampling the samples adds the noise of the bins a second time, and near 0 that noise is all there is, so quantiles
     of a bootstrap do not cover. Here a test is inverted instead. A candidate keeps the bins' confidences and moves each
@@ -74,7 +74,7 @@ class _BinnedNetwork:
 
     @property
     def most(self) -> float:
-        """The number of standard deviations that brings every gap to 0."""
+        """The number of standard deviations that reduces every gap to 0."""
         return float((np.abs(self.gap) / self.deviation).max())
 
     def moved(self, shift: float) -> Floats:

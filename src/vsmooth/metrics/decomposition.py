@@ -1,4 +1,4 @@
-"""The Brier score taken apart: calibration, sharpness, and what lies within the bins."""
+"""Decomposition of the Brier score: calibration, sharpness, and the terms within the bins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a student became its teacher, which is another question than how accurate it is."""
+"""How closely a student agrees with its teacher, which is not the same as its accuracy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shape that classes make in the penultimate layer, and how like two layers are."""
+"""Geometry of the classes in the penultimate layer, and the similarity of two layers."""
 
 from __future__ import annotations
 

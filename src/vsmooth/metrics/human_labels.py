@@ -37,7 +37,7 @@ def human_distributions(human: Tensor, num_samples: int, num_classes: int) -> Te
 def check_agreement(human: Tensor, labels: Tensor) -> None:
     """ValueError unless the class with most votes, human (N, K), is the label (N,) of at least half of the images.
 
-    A file of other images, another order or another numbering of the classes agrees by chance alone.
+    Labels of other images, in another order or with another numbering of the classes agree only by chance.
     """
     agreement = float((human.argmax(1) == labels.to(human.device)).double().mean())
     if agreement < LEAST_AGREEMENT:

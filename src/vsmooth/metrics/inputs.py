@@ -1,4 +1,4 @@
-"""What every metric asks of its inputs, checked in one place."""
+"""Checks of the inputs that all metrics share."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def check_labels(labels: Tensor, num_samples: int, num_classes: int) -> Tensor:
 
 
 def check_logits(logits: Tensor, labels: Tensor) -> Tensor:
-    """Labels (N,) of logits (N, K) as int64 on the logits' device; ValueError unless both are what they should be."""
+    """Labels (N,) of logits (N, K) as int64 on the logits' device; ValueError unless both are valid."""
     shape = tuple(logits.shape)
     if len(shape) != 2 or shape[0] < 1 or shape[1] < 2 or not logits.is_floating_point():
         found = f"{shape} of {logits.dtype}"

@@ -1,4 +1,4 @@
-"""Probabilities of a label-smoothed network, stretched back to the whole of [0, 1]."""
+"""Probabilities of a label-smoothed network, rescaled to the whole of [0, 1]."""
 
 from __future__ import annotations
 

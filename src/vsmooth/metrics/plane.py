@@ -1,4 +1,4 @@
-"""The plane through the templates of three classes, and what is seen on it (the paper's Fig. 2)."""
+"""Projection onto the plane through the templates of three classes (the paper's Fig. 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Normalisation as a layer, so that everything outside the model sees images in [0, 1]."""
+"""Normalisation as a layer of the model, so that all other code handles images in [0, 1]."""
 
 from __future__ import annotations
 

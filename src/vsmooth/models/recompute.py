@@ -1,4 +1,4 @@
-"""Gradient checkpointing: the activations within a residual block are computed again in the backward pass."""
+"""Gradient checkpointing: the activations within a residual block are recomputed in the backward pass."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractC
 
 @contextmanager
 def _statistics_kept(block: nn.Module) -> Iterator[None]:
-    """Within the context BatchNorm updates copies of its running statistics, which are then forgotten."""
+    """Within the context BatchNorm updates copies of its running statistics, which are then discarded."""
     norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
     kept = [dict(norm.named_buffers(recurse=False)) for norm in norms]
     try:

@@ -1,4 +1,4 @@
-"""Images of any size for a network that was trained on one."""
+"""Resizing of images of any size to the size that a network was trained on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network costs: parameters and multiply-adds."""
+"""Size of a network: parameters and multiply-adds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vsmooth.models.catalogue import Architecture
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Weights of `model`, fixed ones included."""
+    """Number of weights of `model`, including fixed ones."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 

@@ -1,4 +1,4 @@
-"""A network for a first look: thousands of small grey images a second on a laptop CPU."""
+"""A small network for quick experiments: thousands of small grey images per second on a laptop CPU."""
 
 from __future__ import annotations
 

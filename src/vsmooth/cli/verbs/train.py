@@ -31,7 +31,7 @@ class Train(TrainingOptions):
     label: str = "vs:0.3"
     """one-hot, ls:ALPHA, vs:ALPHA or vs:ALPHA:V (V virtual classes; V = K if left out)"""
     seed: int = 0
-    """of the initial weights and of the order and augmentation of the images"""
+    """seed of the initial weights and of the order and augmentation of the images"""
     out: Path = Path("runs/train")
     """folder in which the run gets a folder of its own"""
 
