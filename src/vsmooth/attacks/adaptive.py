@@ -1,4 +1,4 @@
-"""The attack of one who knows that the model has virtual classes."""
+"""Attack of an adversary who knows that the model has virtual classes."""
 
 from __future__ import annotations
 

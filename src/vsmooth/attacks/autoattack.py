@@ -122,7 +122,7 @@ class AutoAttackMember(Attack):
 
 
 def standard_autoattack(num_outputs: int, targets: int | None = None) -> tuple[AutoAttackMember, ...]:
-    """The standard version, each member for what the ones before it left standing: APGD-CE, APGD-T, FAB-T, Square.
+    """The standard version: APGD-CE, APGD-T, FAB-T, Square, each on the images that those before it left standing.
 
     num_outputs: the logits that are attacked, K or K + V. targets: of APGD-T and FAB-T; None is the standard version's
     min(9, num_outputs - 1); num_outputs - 1 on the K + V logits is AA+. With fewer than 4 logits there is no targeted
@@ -147,7 +147,7 @@ def _untargeted_dlr(num_outputs: int, eot: int = 1) -> list[AutoAttackMember]:
 
 
 def autoattack_flags(target: Target, images: Tensor, labels: Tensor) -> tuple[str, ...]:
-    """What the package's own checks say of a model, as sentences, on a few images; empty: nothing.
+    """Warnings of the package's own checks of a model, as sentences, from a few images; empty if there are none.
 
     They ask whether logits are random or are probabilities (`decide` and `craft`), whether the model optimises when it
     classifies (`decide`), and how many of the images that are right have a zero gradient (`craft`; of DLR, or of the

@@ -1,4 +1,4 @@
-"""What an attack is: a value whose outer call checks, projects and judges, so that an author writes only the search."""
+"""Base class of attacks: the outer call checks, projects and judges, so that a subclass implements only the search."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Attacked:
 
 
 class Attack(ABC):
-    """A frozen dataclass of settings; :meth:`_craft` is what a subclass writes."""
+    """A frozen dataclass of settings; a subclass implements :meth:`_craft`."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """What tables call it."""
+        """The name in tables."""
 
     @final
     def __call__(

@@ -1,4 +1,4 @@
-"""The loop that every gradient attack shares, and the order in which attempts meet the samples that still stand."""
+"""The loop of all gradient attacks, and repeated attempts on the samples that still stand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One climb towards each wrong class: what a single "best wrong class" that changes on the way can miss."""
+"""One search towards each wrong class, which finds what a single, changing "best wrong class" can miss."""
 
 from __future__ import annotations
 

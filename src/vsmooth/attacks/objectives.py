@@ -1,4 +1,4 @@
-"""What an attack maximises: a function of the logits and of a few rows of numbers that belong to each sample."""
+"""Objectives that attacks maximise: functions of the logits and of a few rows of numbers for each sample."""
 
 from __future__ import annotations
 

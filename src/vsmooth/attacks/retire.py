@@ -1,4 +1,4 @@
-"""No more passes for an image that is fooled already: the package's APGD computes with all of a batch to the end."""
+"""Early stopping per image: APGD leaves out images that already fool the network; the package computes with all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is attacked: the logits that the attacker climbs, and those that decide."""
+"""The target of an attack: the logits that the attacker maximises on, and those that decide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an attacker may do to an image: a ball around it, inside the bounds of the pixels."""
+"""Threat model: a ball around each image, inside the bounds of the pixels."""
 
 from __future__ import annotations
 

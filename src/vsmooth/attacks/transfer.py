@@ -14,7 +14,7 @@ from vsmooth.attacks.threat import ThreatModel
 
 @dataclass(frozen=True)
 class Transfer(Attack):
-    """``attack`` crafts on ``source``; the target's own ``craft`` is never asked.
+    """``attack`` crafts on ``source``; the target's own ``craft`` is not used.
 
     source: of the same K classes; left out of :meth:`settings`. source_name: what records call it.
     attack: best one that goes to the end of its climb (keep "last"): the first image that fools the source is no more

@@ -1,4 +1,4 @@
-"""From a trained model to numbers: one shared forward pass, then evaluators that read its logits."""
+"""Evaluation of a trained model: one shared forward pass, then evaluators that use its logits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers every run reports on unchanged images."""
+"""The metrics on unchanged images that every run reports."""
 
 from __future__ import annotations
 

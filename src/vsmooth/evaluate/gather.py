@@ -1,4 +1,4 @@
-"""One split, predicted by several processes: each takes a part, all get the whole."""
+"""Prediction of one split by several processes: each predicts a part, all receive the whole."""
 
 from __future__ import annotations
 

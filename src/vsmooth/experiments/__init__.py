@@ -1,4 +1,4 @@
-"""Experiments: specs, runs, comparisons, and the records they leave. ``load_run`` opens a trained network."""
+"""Experiments: specs, runs, comparisons, and their records. ``load_run`` opens a trained network."""
 
 from __future__ import annotations
 

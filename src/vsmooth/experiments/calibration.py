@@ -1,4 +1,4 @@
-"""How well a network's confidence fits, before and after scaling: a record made from its saved logits."""
+"""Calibration of a network before and after scaling: a record made from its saved logits."""
 
 from __future__ import annotations
 

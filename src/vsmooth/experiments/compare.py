@@ -1,4 +1,4 @@
-"""Objectives x seeds of one experiment, with a parameter chosen on the validation split where it is to be."""
+"""Objectives x seeds of one experiment; a parameter given as `auto` is chosen on the validation split."""
 
 from __future__ import annotations
 

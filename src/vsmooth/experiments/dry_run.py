@@ -1,4 +1,4 @@
-"""A training that is built, timed for a few steps, and left at that: nothing is written."""
+"""A dry run: a training is built and timed for a few steps; nothing is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where and with what a result was made."""
+"""The environment of a result: versions, commit, device and more."""
 
 from __future__ import annotations
 

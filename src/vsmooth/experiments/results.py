@@ -1,4 +1,4 @@
-"""What a run's folder holds at the end: weights, predictions, the record."""
+"""Results in a run's folder: weights, predictions, the record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finished runs: found from paths as typed, gathered into one comparison, opened with their images."""
+"""Finished runs: found from given paths, gathered into one comparison, opened with their images."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What runs and evaluations leave behind: plain values, read and written, that reports and commands share."""
+"""Records of runs and evaluations: plain values, read and written, that reports and commands share."""

@@ -1,4 +1,4 @@
-"""How well a network's confidence fits, before and after scaling: the record of an evaluation of its logits."""
+"""Record of a calibration: errors of a network's confidence before and after scaling, from its logits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that differ in variant and seed, grouped and compared; what a comparison leaves behind."""
+"""Record of a comparison: runs that differ in variant and seed, grouped and compared."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Comparison:
         return tuple(g for g in self.groups if g.variant.key in wanted or g.variant.is_baseline)
 
     def baseline_of(self, group: Group) -> Group | None:
-        """The group of the same method without what it is asked about; None for a baseline, and where it is missing."""
+        """The group that ``group`` is compared with; None for a baseline, and where its baseline is missing."""
         if group in self.baselines:
             return None
         wanted = group.variant.baseline.key
@@ -138,7 +138,7 @@ class Comparison:
 
     @property
     def baseline_name(self) -> str:
-        """What differences are taken from, in words."""
+        """The name of what differences are taken from."""
         words = dict.fromkeys("no teacher" if group.plain else group.name for group in self.baselines)
         return " or ".join(words) if len(words) < 3 else "one-hot of the same method"
 

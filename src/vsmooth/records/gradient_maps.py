@@ -68,7 +68,7 @@ class GradientMaps:
 
 @dataclass(frozen=True)
 class Overlap:
-    """How alike the map of the correct class is to another: Spearman over the pixels and cosine, means over images."""
+    """Similarity of the map of the correct class to another: Spearman over the pixels and cosine, means over images."""
 
     rank: BootstrapInterval
     cosine: float

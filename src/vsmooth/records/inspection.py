@@ -1,4 +1,4 @@
-"""What a network's last layer holds, as a record: virtual classes, similarity, overlap of what the classes look at."""
+"""Record of an inspection of the last layer: virtual classes, class similarity, overlap of input gradients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON files with a schema number, written whole or not at all, and read without trust in who wrote them."""
+"""JSON files with a schema number, written atomically and read strictly, since they may be damaged or hostile."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _check_schema(path: Path, value: Any, remedy: str) -> None:
 
 
 class _NoNumber:
-    """What stands in a file for a number and is none: 1e999, NaN, or hundreds of digits."""
+    """An entry of a file that is written as a number but is not valid: 1e999, NaN, or hundreds of digits."""
 
     def __init__(self, text: str) -> None:
         self._text = text

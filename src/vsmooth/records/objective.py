@@ -1,4 +1,4 @@
-"""What a record says of the objective of a training."""
+"""The objective of a training as a record."""
 
 from __future__ import annotations
 

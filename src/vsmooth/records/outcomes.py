@@ -1,4 +1,4 @@
-"""What a network did on each test image, from its saved logits, in numpy."""
+"""Outcomes of a network on each test image, from its saved logits, in numpy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """Per test image, (N,) each: true label, confidence of the predicted class, was it right, NLL in nats."""
+    """Per test image, (N,) each: true label, confidence of the predicted class, correctness, NLL in nats."""
 
     labels: npt.NDArray[np.int64]
     confidence: Floats

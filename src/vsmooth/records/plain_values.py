@@ -26,7 +26,7 @@ class FieldError(ValueError):
         self.problem, self.path = problem, path
 
     def below(self, step: str) -> FieldError:
-        """The same error seen from the value around it."""
+        """The same error with the path from the enclosing value."""
         return FieldError(self.problem, step + self.path)
 
 

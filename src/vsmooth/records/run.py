@@ -1,4 +1,4 @@
-"""What a run leaves behind, as plain values: JSON in, JSON out."""
+"""The record of a run as plain values, written and read as JSON."""
 
 from __future__ import annotations
 

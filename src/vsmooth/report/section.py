@@ -1,4 +1,4 @@
-"""What an analysis says, as plain values that know nothing of the form in which they are shown.
+"""The results of an analysis as plain values, independent of the form in which they are shown.
 
 An analysis gives its sections once; :mod:`vsmooth.report.render` shows them on a page, in a terminal and as Markdown.
 """

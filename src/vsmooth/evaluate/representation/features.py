@@ -1,4 +1,4 @@
-"""Penultimate activations, all logits and the classifier's rows: what the pictures of a representation are made of."""
+"""Penultimate activations, all logits and the classifier's rows: the data for analyses of a representation."""
 
 from __future__ import annotations
 

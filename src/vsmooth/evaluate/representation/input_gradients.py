@@ -1,4 +1,4 @@
-"""Where the classes look: gradients of chosen outputs with respect to the pixels (the paper's Fig. 3)."""
+"""Input gradients: gradients of chosen outputs with respect to the pixels (the paper's Fig. 3)."""
 
 from __future__ import annotations
 

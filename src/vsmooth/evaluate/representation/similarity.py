@@ -1,4 +1,4 @@
-"""Similarity as numbers: which information between classes a label keeps, with intervals of differences."""
+"""Metrics of class similarity: which information between classes a label keeps, with intervals of differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attacks in turn, batch by batch: only images that still stand go on, finished batches are kept, processes share."""
+"""Attacks in turn, batch by batch, each on the images that still stand; finished batches are kept, processes share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The columns of the paper's tables, and those that the honest headline needs beyond them."""
+"""The columns of the paper's tables, and the further ones that the headline needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each batch of an evaluation under attack found, kept so that it can be interrupted and shared by processes."""
+"""Saved results of each batch of a robust evaluation, so that it can be interrupted and shared by processes."""
 
 from __future__ import annotations
 

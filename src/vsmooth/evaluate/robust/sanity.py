@@ -1,4 +1,4 @@
-"""Does an attack fail because the network holds, or because it cannot see? Checks on a few images."""
+"""Checks on a few images for gradient masking: whether attacks fail because the network is robust."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening finished runs to see what their last layer holds: features, gradients and the record of both."""
+"""Inspection of the last layer of finished runs: features, gradients and the record of both."""
 
 from __future__ import annotations
 

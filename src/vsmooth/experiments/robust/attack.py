@@ -1,4 +1,4 @@
-"""A finished run under attack: from its folder to a record, and the images that fooled it."""
+"""Robust evaluation of a finished run: from its folder to a record, and the images that fooled it."""
 
 from __future__ import annotations
 

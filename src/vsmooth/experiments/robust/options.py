@@ -1,4 +1,4 @@
-"""What a robust evaluation is asked for, as a value that names its folder."""
+"""Options of a robust evaluation, as a value that names its folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which evaluation of which weights is asked for, and where it is kept."""
+"""Plan of a robust evaluation: its options, the weights, and its folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saved adversarial images, judged again: do they show what the record beside them says?"""
+"""Verification of saved adversarial images against the record beside them."""
 
 from __future__ import annotations
 

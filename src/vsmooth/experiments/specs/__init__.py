@@ -1,1 +1,1 @@
-"""What a run is, as frozen values."""
+"""Specifications of runs, as frozen values."""

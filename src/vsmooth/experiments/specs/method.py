@@ -1,4 +1,4 @@
-"""What the settings of every training method share: they are a frozen value that builds the method."""
+"""Base class of the settings of a training method: a frozen value that builds the method."""
 
 from __future__ import annotations
 

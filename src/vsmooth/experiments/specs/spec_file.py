@@ -1,4 +1,4 @@
-"""`spec.json`, which claims a run's folder: what is trained there, and on which images."""
+"""`spec.json`, which claims a folder for a run: its spec, and the fingerprint of its images."""
 
 from __future__ import annotations
 

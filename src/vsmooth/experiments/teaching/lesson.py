@@ -1,4 +1,4 @@
-"""A student's lesson: from a teacher and a spec to the method that trains it, and to what became of it."""
+"""A student's lesson: from a teacher and a spec to the method that trains it, and the fidelity to the teacher."""
 
 from __future__ import annotations
 

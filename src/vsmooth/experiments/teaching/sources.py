@@ -1,4 +1,4 @@
-"""From what is typed to a teacher: a run folder, a pretrained timm network, or a file of logits."""
+"""Teachers as given on the command line: a run folder, a pretrained timm network, or a file of logits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sections on calibration: its errors, what scaling mends, and the ECE against alpha."""
+"""Sections on calibration: its errors, the effect of scaling, and the ECE against alpha."""
 
 from __future__ import annotations
 

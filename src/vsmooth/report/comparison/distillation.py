@@ -1,4 +1,4 @@
-"""What a comparison of teachers says, for the paper's claims on distillation or against them."""
+"""Findings of a comparison of teachers, for or against the paper's claims on distillation."""
 
 from __future__ import annotations
 

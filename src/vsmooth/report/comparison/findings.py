@@ -1,4 +1,4 @@
-"""Sentences that say what the records show, for the method or against it."""
+"""Findings of the records in sentences, for or against the method."""
 
 from __future__ import annotations
 

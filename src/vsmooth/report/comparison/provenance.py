@@ -1,4 +1,4 @@
-"""In what the environments of the runs differ, in words."""
+"""Differences between the environments of the runs, in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a comparison is about, labels or teachers, and what is therefore said of it."""
+"""The subject of a comparison, labels or teachers, and the texts that depend on it."""
 
 from __future__ import annotations
 

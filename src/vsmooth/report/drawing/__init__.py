@@ -1,1 +1,1 @@
-"""How figures look, and how they are saved."""
+"""The style of figures, and saving them."""

@@ -1,4 +1,4 @@
-"""Where direct labels go so that they do not cover points or each other."""
+"""Placement of direct labels so that they do not cover points or each other."""
 
 from __future__ import annotations
 
