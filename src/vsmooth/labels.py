@@ -31,11 +31,7 @@ def check_probabilities(targets: Tensor, num_classes: int, class_dim: int = 1) -
     sums = torch.cat([part.sum(class_dim, dtype=dtype) for part in targets.detach().split(256)])
     worst = (sums - 1).abs().max() if sums.numel() else sums.new_zeros(())
     if not worst <= tolerance:  # also true for NaN
-        if _is_multi_hot(targets, class_dim):
-            raise ValueError(
-                "targets have rows with several ones: multi-label targets are not supported; give one class or one "
-                "distribution for each sample"
-            )
+        _check_not_multi_hot(targets, class_dim)
         raise ValueError(
             f"probability targets must sum to 1 over the classes; a row is off by {worst.item():.4g}: normalise them"
         )
@@ -43,14 +39,19 @@ def check_probabilities(targets: Tensor, num_classes: int, class_dim: int = 1) -
         raise ValueError(f"probability targets must not be negative, got {targets.min().item():.4g}")
 
 
-def _is_multi_hot(targets: Tensor, class_dim: int) -> bool:
+def _check_not_multi_hot(targets: Tensor, class_dim: int) -> None:
     ones = targets.detach() == 1
-    return bool((ones | (targets == 0)).all() and (ones.sum(class_dim) > 1).any())
+    if (ones | (targets == 0)).all() and (ones.sum(class_dim) > 1).any():
+        raise ValueError(
+            "targets have rows with several ones: multi-label targets are not supported; give one class or one "
+            "distribution for each sample"
+        )
 
 
 def check_not_one_hot(targets: Tensor, num_classes: int) -> None:
     """Raise ``ValueError`` for integers or booleans (N, K, ...), which are one-hot labels and not class indices."""
     if not targets.is_floating_point() and targets.ndim > 1 and targets.shape[1] == num_classes:
+        _check_not_multi_hot(targets, 1)
         raise ValueError(
             f"targets of {targets.dtype} and shape {tuple(targets.shape)} look like one-hot labels: use floating "
             "point, targets.float(), or class indices, targets.argmax(1)"

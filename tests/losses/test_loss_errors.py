@@ -92,6 +92,8 @@ WRONG_TARGETS = [
     (HARD.long(), rf"targets of torch\.int64 and {ONE_HOT}"),
     (HARD.bool(), rf"targets of torch\.bool and {ONE_HOT}"),
     (HARD + HARD.flip(0), r"rows with several ones: multi-label targets are not supported; give one class or one dist"),
+    ((HARD + HARD.flip(0)).long(), r"multi-label targets are not supported"),
+    (HARD + HARD.flip(0) > 0, r"multi-label targets are not supported"),
     (HARD * 0, r"probability targets must sum to 1 .* off by 1: normalise them"),
     (SOFT * 1.1, r"probability targets must sum to 1 .* off by 0\.1: normalise them"),
     (SOFT.bfloat16() * 1.5, r"probability targets must sum to 1 .* off by 0\.5"),

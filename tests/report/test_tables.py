@@ -68,6 +68,11 @@ def test_one_seed_is_labelled_as_such(make_comparison: Callable[..., Comparison]
     assert "±" not in table.rows[1][2].text
     assert not any(cell.best for row in table.rows for cell in row)
     assert any("bootstrap over the test images" in note for note in table.notes)
+    assert any("but are about these networks alone" in note for note in table.notes)
+
+
+def test_with_several_seeds_verdicts_are_about_labels(comparison: Comparison) -> None:
+    assert any("at most 5 % hold a false one" in note for note in result_table(comparison).notes)
 
 
 def test_missing_metrics_show_a_dash() -> None:

@@ -170,9 +170,13 @@ def _difference_note(comparison: Comparison, bootstrapped: bool) -> str:
         if (one := comparison.differences.from_baseline(group, metric.key)) is not None
     ]
     count = found[0].comparisons if found else 1
+    # With one seed the networks may differ by the luck of their training, of which no interval here knows.
+    held = "so of tables of equal labels at most 5 % hold a false one" if any(one.seeds > 1 for one in found) else (
+        "but are about these networks alone: equal labels may differ by the luck of one training"
+    )
     correction = "" if count == 1 else (
         f" Each interval stands alone; verdicts in words are corrected for all {count} differences of this table "
-        "(Holm), so of tables of equal labels at most 5 % hold a false one."
+        f"(Holm), {held}."
     )
     return (
         f"Second line: paired difference from {comparison.baseline_name} with its 95 % confidence interval{kind}."
