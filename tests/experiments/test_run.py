@@ -293,6 +293,21 @@ def test_a_record_in_the_place_of_another(run_folder: Path, toy_dataset: Dataset
     assert not (run_folder.parent / "other").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new"), [("spec.json", '"epochs": 2', '"epochs": 3'), ("record.json", '"seed": 0', '"seed": 1')]
+)
+def test_spec_and_record_of_different_runs(
+    run_folder: Path, toy_dataset: Dataset, file: str, old: str, new: str
+) -> None:
+    text = (run_folder / file).read_text()
+    assert old in text
+    (run_folder / file).write_text(text.replace(old, new))
+    message = r"spec\.json is of the run .* and record\.json of .*: one of them was changed"
+    for use in (load_run, lambda folder: evaluate_run(folder, toy_dataset)):
+        with pytest.raises(ValueError, match=message):
+            use(run_folder)
+
+
 def test_what_cannot_be_evaluated(tmp_path: Path, run_folder: Path, toy_dataset: Dataset) -> None:
     with pytest.raises(
         ValueError, match=r"is not a run folder: it has no spec\.json; `vsmooth train` makes a run folder"

@@ -144,10 +144,16 @@ def read_claim(folder: Path) -> ClaimedRun:
 
 
 def finished_record(folder: Path) -> RunRecord:
-    """The record of a run; ValueError for one that is not finished."""
+    """The record of a run; ValueError for one that is not finished, and where spec and record are of different runs."""
     if not (folder / RECORD_FILE).is_file():
         raise ValueError(f"the run in {folder} is not finished: run the command that began it again")
-    return read_record(folder)
+    record, spec = read_record(folder), read_spec(folder)
+    if (record.folder, record.seed) != (spec.folder, spec.seed):
+        raise ValueError(
+            f"in {folder} {SPEC_FILE} is of the run {spec.folder} and {RECORD_FILE} of {record.folder}, seed "
+            f"{record.seed}: one of them was changed; put back a copy of it, or train again"
+        )
+    return record
 
 
 def load_run(folder: str | Path) -> nn.Module:
