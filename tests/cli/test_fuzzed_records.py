@@ -77,7 +77,7 @@ _RUN = (
     (r"digests\.\*", _FREE),
     (r"digests", _OBJECTS),
     (r"environments\[\]\.\w+", _FREE),
-    (r"environments\[\]", {DELETED, EXTRA, *_OBJECTS}),
+    (r"environments\[\]", {DELETED, *_OBJECTS}),
     (r"environments", _LIST),
 )
 _ENVIRONMENT = ((r"environment\.\*", _FREE), (r"environment", _OBJECTS))
