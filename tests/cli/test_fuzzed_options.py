@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import resource
-import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
+from fuzz_limits import limited
 
 from vsmooth.cli import main
 from vsmooth.cli.verbs import VERBS
 
 VALUES = ("0", "-1", "1e308", "-1e308", "nan", "inf", str(10**9), str(10**18), "abc", "")
-SECONDS, BYTES = 20, 2 * 2**30
 
 # Numbers inside words, which the types do not tell; "#" is where the value goes.
 WORDS = {
@@ -108,26 +105,6 @@ def logits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generator = np.random.default_rng(0)
     np.savez(path, logits=generator.normal(size=(30, 3)), labels=generator.integers(0, 3, 30))
     return path
-
-
-@contextmanager
-def limited() -> Iterator[None]:
-    """A hang and memory without bounds become errors."""
-
-    def hang(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError(f"hangs: no answer in {SECONDS} s")
-
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    handler = signal.signal(signal.SIGALRM, hang)
-    signal.alarm(SECONDS)
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + BYTES, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, handler)
 
 
 def answer(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import resource
 import shutil
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
 from cli_builders import FEW, TINY, taught_by
+from fuzz_limits import limited
 from record_damage import DELETED, EXTRA, Damage, damages
 
 from vsmooth.cli import main
@@ -32,7 +29,6 @@ from vsmooth.records.run import read_record
 from vsmooth.records.sanity import LossGrid, SweepPoint
 from vsmooth.records.shift import read_shift
 
-SECONDS, BYTES = 20, 2 * 2**30
 HALF = Standing.of(5, 10)
 SANITY = SanityReport(
     10, (SweepPoint(20, HALF),), (SweepPoint(0.1, HALF),), HALF, HALF, 0, 0.0,
@@ -166,26 +162,6 @@ def damaged_root(saved_whole: Path, tmp_path_factory: pytest.TempPathFactory) ->
     (robust,) = run.glob("attack/*/robust.json")
     write_robust(replace(read_record_file(robust), sanity=SANITY), robust.parent)
     return root
-
-
-@contextmanager
-def limited() -> Iterator[None]:
-    """A hang and memory without bounds become errors."""
-
-    def hang(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError(f"hangs: no answer in {SECONDS} s")
-
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    handler = signal.signal(signal.SIGALRM, hang)
-    signal.alarm(SECONDS)
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + BYTES, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, handler)
 
 
 def is_on_purpose(kind: Kind, damage: Damage) -> bool:
