@@ -147,7 +147,10 @@ def finished_record(folder: Path) -> RunRecord:
     """The record of a run; ValueError for one that is not finished, and where spec and record are of different runs."""
     if not (folder / RECORD_FILE).is_file():
         raise ValueError(f"the run in {folder} is not finished: run the command that began it again")
-    record, spec = read_record(folder), read_spec(folder)
+    record = read_record(folder)
+    if not (folder / SPEC_FILE).is_file():  # a published record needs no spec to be read
+        return record
+    spec = read_spec(folder)
     if (record.folder, record.seed) != (spec.folder, spec.seed):
         raise ValueError(
             f"in {folder} {SPEC_FILE} is of the run {spec.folder} and {RECORD_FILE} of {record.folder}, seed "
