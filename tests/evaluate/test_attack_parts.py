@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from vsmooth.digests import write_digest
+from vsmooth.digests import DamagedFileError, digest_file, write_digest
 from vsmooth.evaluate import FolderParts
 from vsmooth.evaluate.robust.parts import Part
 
@@ -20,12 +19,10 @@ PART = Part(INDICES, torch.tensor([True, False, True]), torch.tensor([8]), torch
 
 def test_there_and_back(tmp_path: Path) -> None:
     parts = FolderParts(tmp_path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert parts.load("pgd", 0, INDICES, SHAPE) is None
-        parts.save("pgd", 0, PART)
-        found = parts.load("pgd", 0, INDICES, SHAPE)
-        assert parts.load("pgd", 0, INDICES + 1, SHAPE) is None  # of other images: not damaged
+    assert parts.load("pgd", 0, INDICES, SHAPE) is None
+    parts.save("pgd", 0, PART)
+    found = parts.load("pgd", 0, INDICES, SHAPE)
+    assert parts.load("pgd", 0, INDICES + 1, SHAPE) is None  # of other images: not damaged
     assert found is not None
     assert torch.equal(found.images, PART.images)
 
@@ -49,22 +46,29 @@ def test_there_and_back(tmp_path: Path) -> None:
         {"extra": torch.zeros(1)},
     ],
 )
-def test_a_part_that_does_not_fit_is_attacked_again(tmp_path: Path, change: dict[str, Tensor]) -> None:
+def test_a_part_that_does_not_fit_is_refused(tmp_path: Path, change: dict[str, Tensor]) -> None:
     parts = FolderParts(tmp_path)
     parts.save("pgd", 0, PART)
     file = tmp_path / "pgd" / "00000.safetensors"
     save_file(load_file(file) | change, file)
     write_digest(file)
-    with pytest.warns(UserWarning, match=r"00000\.safetensors is damaged: .*; the batch is attacked again") as told:
-        assert parts.load("pgd", 0, INDICES, SHAPE) is None
-    assert len(told) == 1
-    assert "\n" not in str(told[0].message)
+    with pytest.raises(DamagedFileError, match=r"00000\.safetensors is damaged: .*; delete it and run") as told:
+        parts.load("pgd", 0, INDICES, SHAPE)
+    assert "\n" not in str(told.value)
 
 
-def test_a_cut_off_part_is_attacked_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("length", [0, 40, -1])
+def test_a_cut_off_part_is_refused(tmp_path: Path, length: int) -> None:
     parts = FolderParts(tmp_path)
     parts.save("pgd", 0, PART)
     file = tmp_path / "pgd" / "00000.safetensors"
-    file.write_bytes(file.read_bytes()[:40])
-    with pytest.warns(UserWarning, match="is damaged or was replaced: its SHA-256 is .*; the batch is attacked again"):
-        assert parts.load("pgd", 0, INDICES, SHAPE) is None
+    file.write_bytes(file.read_bytes()[:length])
+    with pytest.raises(DamagedFileError, match="is damaged or was replaced: its SHA-256 is .*; delete it and run"):
+        parts.load("pgd", 0, INDICES, SHAPE)
+
+
+def test_a_part_whose_process_died_before_its_digest_is_attacked_again(tmp_path: Path) -> None:
+    parts = FolderParts(tmp_path)
+    parts.save("pgd", 0, PART)
+    digest_file(tmp_path / "pgd" / "00000.safetensors").unlink()
+    assert parts.load("pgd", 0, INDICES, SHAPE) is None

@@ -89,20 +89,22 @@ def test_processes_share_the_work(processes: int, tmp_path: Path) -> None:
     assert _calls(columns) == [0, 0, 0]
 
 
-def test_a_damaged_part_is_made_again(tmp_path: Path) -> None:
+def test_a_damaged_part_is_refused_and_a_missing_one_made_again(tmp_path: Path) -> None:
     whole = _evaluate(_columns(), FolderParts(tmp_path))
     files = sorted(tmp_path.glob("00-00/*.safetensors"))
     assert len(files) == 6
-    flipped = bytearray(files[0].read_bytes())
-    flipped[-1] ^= 1
-    files[0].write_bytes(flipped)
-    files[1].write_bytes(files[1].read_bytes()[:40])
-    files[2].write_bytes(b"")
     for end in ("", ".sha256"):  # of other images
         Path(f"{files[3]}{end}").write_bytes(Path(f"{files[4]}{end}").read_bytes())
     files[5].unlink()
+    flipped = bytearray(files[0].read_bytes())
+    flipped[-1] ^= 1
+    files[0].write_bytes(flipped)
+    with pytest.raises(ValueError, match=r"00000\.safetensors is damaged or was replaced: .*; delete it and run the same"):
+        _evaluate(_columns(), FolderParts(tmp_path))
+    assert files[0].read_bytes() == flipped
+    files[0].unlink()
     _same(_evaluate(columns := _columns(), FolderParts(tmp_path)), whole)
-    assert _calls(columns) == [5, 0, 0]
+    assert _calls(columns) == [3, 0, 0]
 
 
 def test_mistakes_of_several_processes(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vsmooth.atomic import replacing
-from vsmooth.digests import DamagedFileError, check_written, write_digest
+from vsmooth.digests import DamagedFileError, check_written, digest_file, write_digest
 
-_AGAIN = "the batch is attacked again"
+_REMEDY = "delete it and run the same command again, which attacks this batch again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +77,7 @@ class Parts:
 class FolderParts(Parts):
     """The parts of one evaluation as ``folder/STAGE/BATCH.safetensors``, for any number of processes.
 
-    Each has its SHA-256 beside it. A file that is damaged, or of other images, counts as not there: the batch is
-    attacked again.
+    Each has its SHA-256 beside it, written last: a file without one was not finished and counts as not there.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -88,25 +86,30 @@ class FolderParts(Parts):
 
     def save(self, stage: str, batch: int, part: Part) -> None:
         """OSError where the folder cannot be written."""
-        with replacing(self._path(stage, batch)) as partial:
+        path = self._path(stage, batch)
+        digest_file(path).unlink(missing_ok=True)
+        with replacing(path) as partial:
             save_file({name: values.contiguous() for name, values in vars(part).items()}, partial)
-        write_digest(self._path(stage, batch))
+        write_digest(path)
 
     def load(self, stage: str, batch: int, indices: Tensor, image_shape: Sequence[int]) -> Part | None:
-        """Warns of a file that is damaged."""
+        """The part of just these images; None if there is none, or it is of other images.
+
+        Raises:
+            DamagedFileError: the file is not what was written, or does not hold what an attack leaves.
+            OSError: the file cannot be read.
+        """
         path = self._path(stage, batch)
-        if not path.is_file():
+        if not path.is_file() or not digest_file(path).is_file():
             return None
         try:
-            part = Part(**load_file(check_written(path, _AGAIN)))
-        except (OSError, SafetensorError, TypeError, DamagedFileError) as error:
-            _tell(path, str(error))
-            return None
+            part = Part(**load_file(check_written(path, _REMEDY)))
+        except (SafetensorError, TypeError) as error:
+            raise DamagedFileError(f"{path} is damaged: {error}; {_REMEDY}") from None
         if not torch.equal(part.indices, indices):
             return None
         if not part.fits(image_shape):
-            _tell(path, "what it holds does not fit its images")
-            return None
+            raise DamagedFileError(f"{path} is damaged: what it holds does not fit its images; {_REMEDY}")
         return part
 
     def within(self, name: str) -> Parts:
@@ -114,11 +117,6 @@ class FolderParts(Parts):
 
     def _path(self, stage: str, batch: int) -> Path:
         return self.folder / stage / f"{batch:05d}.safetensors"
-
-
-def _tell(path: Path, problem: str) -> None:
-    told = problem if problem.startswith(str(path)) else f"{path} is damaged: {problem}"
-    warnings.warn(told if told.endswith(_AGAIN) else f"{told}; {_AGAIN}", stacklevel=3)
 
 
 class _Named(Parts):

@@ -66,8 +66,8 @@ def run_attack(plan: PlannedAttack, dataset: Dataset, on_progress: OnProgress | 
 
     Raises:
         ValueError: other images than the run's own, more images than there are, attacks that do not apply, an epsilon
-            that does not fit the images, weights or saved images that are damaged, or another process is at the same
-            evaluation.
+            that does not fit the images, weights, saved batches or images that are damaged, or another process is at
+            the same evaluation.
         ModuleNotFoundError: AutoAttack is wanted, or the sanity block, which needs its Square, and not installed.
     """
     dataset_fits(plan.folder, read_spec(plan.folder), dataset)
