@@ -32,9 +32,10 @@ from vsmooth.records.shift import read_shift
 HALF = Standing.of(5, 10)
 SANITY = SanityReport(
     10, (SweepPoint(20, HALF),), (SweepPoint(0.1, HALF),), HALF, HALF, 0, 0.0,
-    LossGrid(3, (-1.0, 1.0), (0.0,), ((0.5,), (1.5,))),
+    LossGrid(3, (-1.0, 1.0), (0.0, 1.0), ((0.5, 1.0), (1.5, 2.0))),
 )
-_LIST, _ANY = {"empty list"}, {"null", "text", "true", "negative", "empty list", "nested list", "huge list", "object"}
+_LIST = {"empty list"}
+_ANY = {"null", "text", "true", "negative", "huge", "empty list", "nested list", "huge list", "object"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,11 @@ class Kind:
 
 _FREE = {"text", DELETED}  # a text of a mapping with free names
 _UNKNOWN = {"null"}  # a number that is not known
-_NUMBER = {"null", "negative"}  # a number without a range of its own
+_LARGE = {"huge"}  # a number without a largest one
+_AMOUNT = _UNKNOWN | _LARGE
+_NUMBER = _AMOUNT | {"negative"}  # a number without a range of its own
+_WITHOUT_INTERVAL = r"within_bin_\w+|reliability|resolution|uncertainty|ece_over|ece_under|adaptive_ece|classwise_ece"
+_SHARES = r"(teacher_)?accuracy|brier|(\w+_)?ece(_\w+)?|mean_confidence|teacher_agreement"
 _MAPPING = {"object", EXTRA}
 _OBJECTS = {"object"}  # a mapping of records
 _VARIANT = (
@@ -63,12 +68,14 @@ _VARIANT = (
 _RUN = (
     *_VARIANT,
     (r"data|model|folder", {"text"}),
-    (r"(metrics|history\[\]\.(validation|parts))\.\*", {*_NUMBER, DELETED}),
+    (rf"(metrics|history\[\]\.validation)\.({_SHARES})", {*_UNKNOWN, DELETED}),
+    (r"(metrics|history\[\]\.validation)\.(nll|teacher_divergence)", {*_AMOUNT, DELETED}),
+    (r"metrics\.overconfidence", {*_UNKNOWN, "negative", DELETED}),
+    (r"metrics\.samples", {*_LARGE, DELETED}),
+    (r"history\[\]\.parts\.\*", {*_NUMBER, DELETED}),
     (r"metrics|history\[\]\.(validation|parts)", _MAPPING),
     (r"history\[\]\.loss", _NUMBER),
-    (r"(history\[\]\.)?(learning_rate|seconds|train_seconds|images_per_second)", _UNKNOWN),
-    (r"history\[\]", {DELETED}),
-    (r"history", _LIST),
+    (r"(history\[\]\.)?(learning_rate|seconds|train_seconds|images_per_second)", _AMOUNT),
     (r"selected_from", {"null", *_LIST}),
     (r"digests\.\*", _FREE),
     (r"digests", _OBJECTS),
@@ -101,29 +108,37 @@ KINDS = {
         (r"spec\.(optimization\.nesterov|augmentation\.flip|compile_model|sync_batchnorm)", {"true"}),
     )),
     "calibration": Kind("runs/vs-*/calibration.json", lambda path: read_calibration(path.parent), (
-        (r"scores\.\*\.metrics\.\*\.\w+", _NUMBER),
-        (r"scores\.\*\.metrics\.\*", {DELETED}),
+        # One end of an interval may be infinite, and so null.
+        (rf"scores\.\*\.metrics\.({_WITHOUT_INTERVAL})\.(low|high)", _NUMBER),
+        (r"scores\.\*\.metrics\.within_bin_\w+\.value", _NUMBER),
+        (r"scores\.\*\.metrics\.\w+\.low", {*_UNKNOWN, "negative"}),
+        (r"scores\.\*\.metrics\.(nll\.value|\w+\.high)", _AMOUNT),
+        (r"scores\.\*\.metrics\.\w+\.value", _UNKNOWN),
+        (r"scores\.\*\.metrics\.\w+", {DELETED}),
         (r"scores\.\*\.metrics", _OBJECTS),
         (r"scores\.\*\.diagram\.(edges|accuracy|confidence|low|high)\[\]", _UNKNOWN),
-        (r"(temperature|vector)\.nll_\w+|temperature\.temperature|vector\.(scale|bias)\[\]", _NUMBER),
-        (r"(temperature|vector)\.iterations", {"negative"}),
+        (r"(temperature|vector)\.nll_\w+|temperature\.temperature", _AMOUNT),
+        (r"vector\.(scale|bias)\[\]", _NUMBER),
         (r"(temperature|vector)\.converged", {"true"}),
         (r"temperature|vector|validation_samples|fewest_of_a_class", {"null"}),
         (r"origin", {"text"}),
     )),
     "shift": Kind("runs/vs-*/shift.json", lambda path: read_shift(path.parent), (
-        (r"rows\[\]\.(accuracy|ece|nll|mean_confidence)", _UNKNOWN),
+        (r"rows\[\]\.nll", _AMOUNT),
+        (r"rows\[\]\.(accuracy|ece|mean_confidence)", _UNKNOWN),
     )),
     "inspection": Kind("runs/vs-*/inspection.json", lambda path: read_inspection(path.parent), (
-        (r"virtual\.num_virtual", {"negative"}),
-        (r"virtual(\.distances)?\.(?!distances)\w+", _NUMBER),
-        (r"similarity\.differences\.\*\.\w+|similarity\.template_variation", _NUMBER),
-        (r"overlap\.\*\.(rank\.\w+|cosine)", _NUMBER),
-        (r"cka\.\*", {*_NUMBER, DELETED}),
+        (r"virtual\.distances\.\w+", _AMOUNT),
+        (r"virtual\.(alpha|mass_\w+|entropy|label_entropy|top_share)", _UNKNOWN),
+        (r"similarity\.differences\.\*\.value|similarity\.template_variation", _NUMBER),
+        (r"(similarity\.differences\.\*|overlap\.\*\.rank)\.low", {*_UNKNOWN, "negative"}),
+        (r"(similarity\.differences\.\*|overlap\.\*\.rank)\.high", _AMOUNT),
+        (r"overlap\.\*\.(rank\.value|cosine)", {*_UNKNOWN, "negative"}),
+        (r"cka\.\*", {*_UNKNOWN, DELETED}),
         (r"overlap\.\*|similarity\.differences\.\*", {DELETED}),
         (r"cka", _MAPPING),
         (r"similarity\.values", _MAPPING),
-        (r"similarity\.values\.\*", {*_NUMBER, DELETED}),
+        (r"similarity\.values\.\w+", {*_NUMBER, DELETED}),
         (r"overlap|similarity\.differences|digests", _OBJECTS),
         (r"digests\.\*", _FREE),
         (r"baseline", {"null", "text"}),
@@ -138,7 +153,9 @@ KINDS = {
         (r"columns\[\](\.attacks\[\])?|sanity\.(steps|epsilons)\[\]", {DELETED}),
         (r"columns\[\]\.name|columns\[\]\.attacks\[\]\.name", {"text"}),
         (r"weights|autoattack_version|transfer_from", {"text"}),
-        (r"seconds|sanity\.zero_gradient_share|sanity\.(steps|epsilons)\[\]\.at", _UNKNOWN),
+        (r"seconds|sanity\.(steps|epsilons)\[\]\.at", _AMOUNT),
+        (r"sanity\.zero_gradient_share", _UNKNOWN),
+        (r"threat\.high", _LARGE),
         (r"sanity(\.surface)?", {"null"}),
         (r"sanity\.surface\.(along_\w+\[\]|loss\[\]\[\])", _NUMBER),
         (r"digests\.\*", _FREE),
@@ -149,6 +166,7 @@ KINDS = {
         (r"teacher|precision|data", {"text"}),
         (r"augmentation\.flip", {"true"}),
         (r"augmentation\.(resized_crop|rand_augment)|storage\.top_k", {"null"}),
+        (r"storage\.tau", _LARGE),
     )),
 }
 

@@ -63,7 +63,7 @@ def test_a_cut_off_part_is_refused(tmp_path: Path, length: int) -> None:
     parts.save("pgd", 0, PART)
     file = tmp_path / "pgd" / "00000.safetensors"
     file.write_bytes(file.read_bytes()[:length])
-    with pytest.raises(DamagedFileError, match="is damaged or was replaced: its SHA-256 is .*; delete it and run"):
+    with pytest.raises(DamagedFileError, match=r"is damaged or was replaced: its SHA-256 is .*; delete it and run"):
         parts.load("pgd", 0, INDICES, SHAPE)
 
 

@@ -194,7 +194,7 @@ def test_sentences_of_reports_made_up() -> None:
         ({"epsilons": points(40, 60, 0)}, r"more images stand in a wider ball \(40.0 % at epsilon 10, 60.0 % at 20\)"),
         ({"square_broke": 4}, r"broke 4 of 100 images .* 1% that accidents explain \(exact binomial test, p = 0.018\)"),
         ({"steps": points(90, 10, 10)}, r"10 steps are too few \(90.0 % stand after them, 10.0 % after 30\)"),
-        ({"surface": LossGrid(7, (-1.0, 1.0), (0.0,), ((0.0,), (0.0,)))}, "image 7 is the same everywhere"),
+        ({"surface": LossGrid(7, (-1.0, 1.0), (0.0, 1.0), ((0.0, 0.0), (0.0, 0.0)))}, "image 7 is the same everywhere"),
         ({"zero_gradient_share": 0.25}, "exactly 0 for 25.0 % of the images"),
     ):
         (sentence,) = findings(replace(fine, **change))  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.losses.catalogue import Candidates, parse_candidates, parse_objective
 from vsmooth.losses.objective import LabelObjective, Objective
 from vsmooth.records.comparison import load_comparison
-from vsmooth.records.run import Candidate, RunRecord
+from vsmooth.records.run import Candidate, RunRecord, write_record
 from vsmooth.train import Interrupted, TrainingDivergedError
 
 BASE = RunSpec("toy", "small", epochs=1, batch_size=48)
@@ -151,6 +151,11 @@ def test_auto_alpha_has_the_lowest_validation_nll_of_the_first_seed(
     assert first.selected_from == second.selected_from == expected
     assert len(heard.runs) == heard.runs[0][1] == 2 * 2 + 3
     assert load_comparison(tmp_path).runs == found.runs  # the report sees how alpha was chosen
+    lacking = replace(candidates[1].history[-1], validation={"accuracy": 0.5})
+    history = (*candidates[1].history[:-1], lacking)
+    write_record(replace(candidates[1], history=history), tmp_path / candidates[1].folder)
+    with pytest.raises(ValueError, match=r"record\.json has no validation NLL and accuracy of the last"):
+        compare(plan(f"{kind}:auto"), toy_dataset, tmp_path, "")
 
 
 def test_test_split_chooses_nothing(tmp_path: Path, toy_dataset: Dataset) -> None:

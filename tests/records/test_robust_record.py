@@ -29,7 +29,7 @@ from vsmooth.records.sanity import LossGrid, SweepPoint
 HALF = Standing.of(5, 10)
 SANITY = SanityReport(
     10, (SweepPoint(20, HALF), SweepPoint(100, Standing.of(1, 10))), (SweepPoint(0.1, HALF),), HALF, HALF, 0, 0.0,
-    LossGrid(3, (-1.0, 1.0), (0.0,), ((0.5,), (1.5,))),
+    LossGrid(3, (-1.0, 1.0), (0.0, 1.0), ((0.5, 1.0), (1.5, 2.0))),
 )
 RECORD = RobustRecord(
     ThreatModel(), 10, 80, 4, 3, Standing.of(9, 10),

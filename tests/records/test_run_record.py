@@ -230,3 +230,31 @@ def test_a_record_of_another_folder(tmp_path: Path) -> None:
     write_record(replace(make_run(), folder="b"), tmp_path / "a")
     with pytest.raises(ValueError, match=r"a.record\.json is of the run b, not of a: give the folder its own name"):
         read_run(tmp_path, "a")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metrics": {**METRICS, "accuracy": 2.0}}, r"metrics: accuracy: expected a number from 0 to 1, got 2\.0"),
+        ({"metrics": {**METRICS, "nll": -0.1}}, r"metrics: nll: expected a number of at least 0, got -0\.1"),
+        ({"metrics": {**METRICS, "brier": 2.5}}, r"metrics: brier: expected a number from 0 to 2, got 2\.5"),
+        ({"metrics": {**METRICS, "samples": None}}, r"metrics: samples: expected a number of at least 1, got null"),
+        ({"history": []}, r"history must hold the epochs 1 to 1 in order, got 0"),
+        ({"epochs": 2}, r"history must hold the epochs 1 to 2 in order, got 1"),
+    ],
+)
+def test_what_cannot_be_true_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    path = write_record(make_run(), tmp_path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ValueError, match=rf"record\.json is damaged: {message}"):
+        read_record(tmp_path)
+
+
+def test_a_metric_may_be_unknown_or_new(tmp_path: Path) -> None:
+    path = write_record(make_run(), tmp_path)
+    value = json.loads(path.read_text())
+    value["metrics"] = {"accuracy": None, "an unheard-of metric": -7.0, "ece": 1 + 1e-9}
+    path.write_text(json.dumps(value))
+    found = read_record(tmp_path).metrics
+    assert math.isnan(found["accuracy"])
+    assert (found["an unheard-of metric"], found["ece"]) == (-7.0, 1 + 1e-9)

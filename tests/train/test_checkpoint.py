@@ -231,7 +231,7 @@ def test_optimizer_state_is_torchs_own(tmp_path: Path, optimization: Optimizatio
     other = nn.Linear(3, 2)
     other.load_state_dict(weights)
     restored = optimization.build(other)
-    load_optimizer(restored, read_weights(tmp_path / "optimizer"))
+    load_optimizer(restored, read_weights(tmp_path / "optimizer"), "optimizer")
     assert_same(restored.state_dict(), optimizer.state_dict())
     train(model, optimizer, 2)
     train(other, restored, 2)

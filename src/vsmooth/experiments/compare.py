@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from vsmooth.losses import Candidates, Objective
 from vsmooth.records.comparison import SUMMARY_FILE, Comparison, load_comparison, write_summary
 from vsmooth.records.json_files import read_json
 from vsmooth.records.provenance import shared_environment
-from vsmooth.records.run import Candidate, RunRecord, read_record, write_record
+from vsmooth.records.run import RECORD_FILE, Candidate, RunRecord, read_record, write_record
 from vsmooth.train import CheckpointError, Execution, Listener, TrainingDivergedError
 from vsmooth.train.processes import launched
 
@@ -185,13 +186,21 @@ class _Objectives:
     def _choose(self, candidates: Candidates, seed: int) -> tuple[Objective, RunRecord]:
         objectives = candidates.objectives()
         runs = [self._run(objective, seed) for objective in objectives]
-        scores = [run.history[-1].validation for run in runs]
-        tried = tuple(
-            Candidate(run.name, value, score["nll"], score["accuracy"])
-            for run, value, score in zip(runs, candidates.grid, scores, strict=True)
-        )
-        best = min(range(len(runs)), key=lambda place: scores[place]["nll"])
+        tried = tuple(_candidate(run, value) for run, value in zip(runs, candidates.grid, strict=True))
+        best = min(range(len(runs)), key=lambda place: tried[place].nll)
         return objectives[best], replace(runs[best], selected_from=tried)
+
+
+def _candidate(run: RunRecord, parameter: float) -> Candidate:
+    """Of the last epoch's validation scores; ``ValueError`` for a record that lacks them."""
+    scores = run.history[-1].validation if run.history else {}
+    nll, accuracy = (scores.get(name, math.nan) for name in ("nll", "accuracy"))
+    if math.isnan(nll) or math.isnan(accuracy):
+        raise ValueError(
+            f"{run.folder}/{RECORD_FILE} has no validation NLL and accuracy of the last epoch, by which a parameter is "
+            "chosen: delete the folder and train again"
+        )
+    return Candidate(run.name, parameter, nll, accuracy)
 
 
 def check_distinct(plan: ComparePlan, num_classes: int) -> None:

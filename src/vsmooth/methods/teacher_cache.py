@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vsmooth.atomic import replacing
 from vsmooth.data import Augmentation, Batch, BatchSource
-from vsmooth.digests import check_written, digest_file, write_digest
+from vsmooth.digests import DamagedFileError, check_written, digest_file, write_digest
 from vsmooth.head import LogitSet
 from vsmooth.methods.teacher import Teacher, check_width, places
 from vsmooth.records.bounds import Count, Positive
@@ -30,6 +30,8 @@ from vsmooth.records.serialisation import to_plain
 
 KEY_FILE = "cache.json"
 _REMEDY = "delete it and run the same command again"
+_Described = dict[str, tuple[torch.dtype, tuple[int, ...]]]
+_LONGEST = 200  # of what a message says of tables
 _MOST_SHORT = 1 << 15  # classes that an int16 can name
 
 
@@ -67,8 +69,25 @@ class Storage:
         values, classes = z.topk(self.top_k, 1)
         others = z.scatter(1, classes, -math.inf)
         rest = self.tau * ((others / self.tau).logsumexp(1) - math.log(z.shape[1] - self.top_k))
-        short = torch.int16 if z.shape[1] <= _MOST_SHORT else torch.int32
-        return {"values": values.half(), "classes": classes.to(short), "rest": rest.half()}
+        return {"values": values.half(), "classes": classes.to(_classes_of(z.shape[1])), "rest": rest.half()}
+
+    def check(self, tables: dict[str, Tensor], samples: int, width: int) -> None:
+        """ValueError unless `tables` are what `pack` makes of the logits (samples, width)."""
+        expected: _Described = {"logits": (torch.float16, (samples, width))}
+        if self.top_k is not None:
+            short = _classes_of(width)
+            expected = {
+                "values": (torch.float16, (samples, self.top_k)),
+                "classes": (short, (samples, self.top_k)),
+                "rest": (torch.float16, (samples,)),
+            }
+        found = {name: (table.dtype, tuple(table.shape)) for name, table in tables.items()}
+        if found != expected:
+            raise ValueError(f"it holds {_described(found)} instead of {_described(expected)}")
+        if not all(table.isfinite().all() for table in tables.values()):
+            raise ValueError("it holds NaN or infinite logits")
+        if self.top_k is not None and not ((tables["classes"] >= 0) & (tables["classes"] < width)).all():
+            raise ValueError(f"it names classes outside 0..{width - 1}")
 
     def unpack(self, rows: dict[str, Tensor], width: int) -> Tensor:
         """Tensors of B rows -> (B, width) float32."""
@@ -166,7 +185,9 @@ def write_cache(
         on_view(view)
         parts = [key.storage.pack(_ask(teacher, batch, key.width)) for batch in batches.epoch(view)]
         tables = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-        _check_samples(tables, key, folder)
+        if len(tables[next(iter(tables))]) != key.samples:
+            found = len(tables[next(iter(tables))])
+            raise ValueError(f"the batches hold {found} samples, the cache in {folder} is of {key.samples}")
         with replacing(_file(folder, view)) as partial:
             save_file(tables, partial)
         write_digest(_file(folder, view))
@@ -183,16 +204,20 @@ def _read(folder: Path, view: int, key: CacheKey) -> dict[str, Tensor]:
     path = _file(folder, view)
     try:
         tables = load_file(check_written(path, _REMEDY))
-    except (OSError, SafetensorError) as error:
+        key.storage.check(tables, key.samples, key.width)
+    except (OSError, SafetensorError, ValueError) as error:
+        if isinstance(error, DamagedFileError):
+            raise
         raise ValueError(f"{path} cannot be read ({error}); {_REMEDY}") from error
-    _check_samples(tables, key, folder)
     return tables
 
 
-def _check_samples(tables: dict[str, Tensor], key: CacheKey, folder: Path) -> None:
-    found = {len(table) for table in tables.values()}
-    if found != {key.samples}:
-        raise ValueError(f"the cache in {folder} has logits of {sorted(found)} samples, the split has {key.samples}")
+def _classes_of(width: int) -> torch.dtype:
+    return torch.int16 if width <= _MOST_SHORT else torch.int32
+
+
+def _described(tables: _Described) -> str:
+    return ", ".join(f"{name} {dtype} {shape}" for name, (dtype, shape) in sorted(tables.items()))[:_LONGEST]
 
 
 def _check_key(folder: Path, key: CacheKey) -> None:

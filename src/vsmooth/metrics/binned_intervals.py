@@ -135,7 +135,8 @@ def _invert(simulation: _Simulation, tail: float) -> tuple[float, float]:
         return float((simulation.errors(shift) <= observed).mean()) >= tail * float((calibrated <= observed).mean())
 
     low = 0.0 if reached(most) else simulation.truth(_boundary(lambda shift: not reached(shift), most))
-    return low, simulation.truth(_boundary(undercut, most))
+    high = simulation.truth(_boundary(undercut, most))
+    return min(low, high), high
 
 
 def _boundary(holds: Callable[[float], bool], most: float) -> float:

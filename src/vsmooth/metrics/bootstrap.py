@@ -33,11 +33,15 @@ CHUNK = 1_500_000  # weights held at once, 12 MB; a dozen arrays of this size li
 
 @dataclass(frozen=True)
 class BootstrapInterval:
-    """A metric's value and the ends of its confidence interval."""
+    """A metric's value and the ends of its confidence interval; ValueError for ends in the wrong order."""
 
     value: float
     low: float
     high: float
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"an interval must not end before it begins, got {self.low:g} to {self.high:g}")
 
 
 # Besides the ECE, those that depend on a number of bins, which `partial(metric, bins=...)` sets.

@@ -31,6 +31,18 @@ class TemperatureFit:
     iterations: int
     converged: bool
 
+    def __post_init__(self) -> None:
+        if self.temperature <= 0:
+            raise ValueError(f"a temperature must be positive, got {self.temperature}")
+        check_fit(self.nll_before, self.nll_after, self.iterations)
+
+
+def check_fit(nll_before: float, nll_after: float, iterations: int) -> None:
+    """ValueError for a negative NLL or number of iterations."""
+    if nll_before < 0 or nll_after < 0 or iterations < 0:
+        found = f"{nll_before:g}, {nll_after:g} and {iterations}"
+        raise ValueError(f"NLL before and after and iterations must not be negative, got {found}")
+
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> TemperatureFit:
     """The temperature T > 0 that minimises the NLL of softmax(logits / T).

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from vsmooth.metrics.inputs import check_logits
-from vsmooth.metrics.temperature import fit_temperature
+from vsmooth.metrics.temperature import check_fit, fit_temperature
 
 TOLERANCE = 1e-5  # largest slope of the NLL in any factor or offset
 ITERATIONS = 1000
@@ -36,6 +36,7 @@ class VectorScalingFit:
     def __post_init__(self) -> None:
         if self.scale.shape != self.bias.shape:
             raise ValueError(f"{len(self.scale)} factors need as many offsets, got {len(self.bias)}")
+        check_fit(self.nll_before, self.nll_after, self.iterations)
 
     def apply(self, logits: Tensor) -> Tensor:
         """`scale * logits + bias`, (N, K) float64."""

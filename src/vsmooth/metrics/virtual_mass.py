@@ -13,6 +13,8 @@ from vsmooth.metrics.representation_inputs import check_logits, check_points
 
 MASS_TOLERANCE = 0.05  # of the mean from alpha: a twentieth of all confidence
 EVEN_TOLERANCE = 0.05  # of the normalised entropy from that of the label
+_SHARES = ("alpha", "mass_mean", "mass_std", "mass_low", "mass_high", "entropy", "label_entropy", "top_share")
+_ROUNDING = 1e-6
 TOP_TOLERANCE = 0.01  # of the samples may have a virtual class on top
 
 
@@ -23,6 +25,10 @@ class TemplateDistances:
     real_real: float
     real_virtual: float
     virtual_virtual: float | None  # None for V = 1
+
+    def __post_init__(self) -> None:
+        if min(self.real_real, self.real_virtual, self.virtual_virtual or 0.0) < 0:
+            raise ValueError("distances must not be negative")
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,14 @@ class VirtualDiagnostics:
     label_entropy: float | None  # that of the label's own distribution: 1 where it is uniform
     top_share: float  # samples whose largest logit is virtual
     distances: TemplateDistances
+
+    def __post_init__(self) -> None:
+        if self.num_virtual < 1:
+            raise ValueError(f"num_virtual must be at least 1, got {self.num_virtual}")
+        for name in _SHARES:
+            value = getattr(self, name)
+            if value is not None and not (math.isnan(value) or -_ROUNDING <= value <= 1 + _ROUNDING):
+                raise ValueError(f"{name} must lie in [0, 1], got {value}")
 
 
 def virtual_mass(logits: Tensor, num_classes: int) -> Tensor:

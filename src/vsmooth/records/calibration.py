@@ -16,7 +16,7 @@ from vsmooth.metrics import (
 from vsmooth.metrics.binning import check_level
 from vsmooth.metrics.bootstrap import check_resamples
 from vsmooth.metrics.inputs import check_bins
-from vsmooth.records.bounds import Count, NumClasses, Positive
+from vsmooth.records.bounds import METRIC_RANGES, Count, NumClasses, Positive
 from vsmooth.records.json_files import RecordFile
 
 CALIBRATION_FILE = "calibration.json"
@@ -81,6 +81,14 @@ class CalibrationRecord:
                 raise ValueError(f"diagram {name!r} has {len(scores.diagram.counts)} bins, not {self.settings.bins}")
         if self.vector is not None and len(self.vector.scale) != self.num_classes:
             raise ValueError(f"vector has {len(self.vector.scale)} factors for {self.num_classes} classes")
+
+    def check_stored(self) -> None:
+        """ValueError for a metric that is outside its range."""
+        for name, scores in self.scores.items():
+            try:
+                METRIC_RANGES.check({metric: found.value for metric, found in scores.metrics.items()})
+            except ValueError as error:
+                raise ValueError(f"scores {name!r}: {error}") from None
 
     @property
     def has_few_samples(self) -> bool:

@@ -32,10 +32,11 @@ class Features:
     virtual_templates: Tensor
 
     def __post_init__(self) -> None:
-        tables = {"activations": self.activations, "logits": self.logits, "real_templates": self.real_templates}
-        for name, table in (tables | {"virtual_templates": self.virtual_templates}).items():
-            if table.ndim != 2 or not table.is_floating_point():
-                raise ValueError(f"{name} must be floating point with 2 dimensions, got {tuple(table.shape)}")
+        for name in ("activations", "logits", "real_templates", "virtual_templates", "real_bias"):
+            table, axes = getattr(self, name), 1 if name == "real_bias" else 2
+            if table.ndim != axes or not table.is_floating_point():
+                found = f"{table.dtype} {tuple(table.shape)}"
+                raise ValueError(f"{name} must be floating point with {axes} dimension{'s'[: axes > 1]}, got {found}")
             if not table.isfinite().all():
                 raise ValueError(f"{name} hold NaN or Inf; has training diverged?")
         samples, width = self.activations.shape

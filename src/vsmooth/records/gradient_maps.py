@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vsmooth.atomic import replacing
 from vsmooth.metrics import BootstrapInterval
-from vsmooth.records.bounds import Count
+from vsmooth.records.bounds import CORRELATION, Correlation, Count
 from vsmooth.records.npz_files import read_arrays
 
 GRADIENTS_FILE = "gradients.npz"
@@ -36,9 +36,12 @@ class GradientMaps:
             raise ValueError(f"images must be floating point (N, C, H, W), got {tuple(self.images.shape)}")
         if self.labels.shape != self.images.shape[:1] or self.labels.dtype != torch.int64:
             raise ValueError(f"labels must be int64 ({len(self.images)},), got {tuple(self.labels.shape)}")
+        if not ((self.images >= 0) & (self.images <= 1)).all() or (self.labels < 0).any():
+            raise ValueError("images must lie in [0, 1] and labels be at least 0")
         for name, found in self.maps.items():
-            if found.shape != self.images.shape or not found.is_floating_point():
-                raise ValueError(f"the map {name!r} must be like the images, got {tuple(found.shape)}")
+            if found.shape != self.images.shape or not found.is_floating_point() or not found.isfinite().all():
+                what = f"{found.dtype} {tuple(found.shape)}"
+                raise ValueError(f"the map {name!r} must be finite and of the images' shape, got {what}")
 
     def save(self, folder: Path) -> Path:
         """Write `gradients.npz`."""
@@ -71,5 +74,9 @@ class Overlap:
     """Similarity of the map of the correct class to another: Spearman over the pixels and cosine, means over images."""
 
     rank: BootstrapInterval
-    cosine: float
+    cosine: Correlation
     images: Count
+
+    def check_stored(self) -> None:
+        """ValueError for a rank correlation that is none."""
+        CORRELATION.check(self.rank.value)

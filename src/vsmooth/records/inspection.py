@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from vsmooth.digests import check_digest
 from vsmooth.metrics import BootstrapInterval, VirtualDiagnostics
-from vsmooth.records.bounds import Count
+from vsmooth.records.bounds import SIMILARITY_RANGES, Count, Share
 from vsmooth.records.gradient_maps import Overlap
 from vsmooth.records.json_files import RecordFile
 
@@ -28,7 +29,7 @@ class SimilarityMetrics:
     wrong-class softmax and with the template cosines.
     """
 
-    values: dict[str, float]
+    values: Annotated[dict[str, float], SIMILARITY_RANGES]
     differences: dict[str, BootstrapInterval]
     template_variation: float
     samples: Count
@@ -50,7 +51,7 @@ class InspectionRecord:
     virtual: VirtualDiagnostics | None = None
     similarity: SimilarityMetrics | None = None
     baseline: str | None = None
-    cka: Mapping[str, float] = field(default_factory=dict)
+    cka: Mapping[str, Share] = field(default_factory=dict)
     overlap: Mapping[str, Overlap] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
 

@@ -147,6 +147,10 @@ class Adversarial:
             if values.dtype != torch.int64 or values.shape != self.images.shape[:1]:
                 found = f"{values.dtype} {tuple(values.shape)}"
                 raise ValueError(f"{path}: {name} must be int64 ({len(self.images)},), one an image, got {found}")
+            if (values < 0).any():
+                raise ValueError(f"{path}: {name} must not be negative, got {int(values.min())}")
+        if not self.images.isfinite().all():
+            raise ValueError(f"{path}: images hold NaN or infinite pixels")
 
 
 def headline_names(num_virtual: int) -> tuple[str, ...]:

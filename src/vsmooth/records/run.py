@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 
 from vsmooth.digests import check_digest
-from vsmooth.records.bounds import Count, NotNegative, NumClasses, Share
+from vsmooth.records.bounds import Count, Metrics, NotNegative, NumClasses, Positive, Share
 from vsmooth.records.json_files import RecordFile
 from vsmooth.records.teacher import TeacherRecord
 from vsmooth.records.variant import Variant
@@ -28,12 +29,12 @@ class EpochRecord:
     by name, means over the epoch.
     """
 
-    epoch: Count
+    epoch: Positive
     loss: float
     learning_rate: NotNegative
     seconds: NotNegative
     images_per_second: NotNegative
-    validation: dict[str, float]
+    validation: Metrics
     parts: dict[str, float]
 
 
@@ -64,7 +65,7 @@ class RunRecord:
     epochs: Count
     parameters: Count
     num_classes: NumClasses
-    metrics: dict[str, float]
+    metrics: Metrics
     train_seconds: NotNegative
     images_per_second: NotNegative
     history: tuple[EpochRecord, ...]
@@ -72,6 +73,10 @@ class RunRecord:
     selected_from: tuple[Candidate, ...] | None = None
     digests: dict[str, str] = field(default_factory=dict)
     environments: tuple[dict[str, str], ...] = ()
+
+    def check_stored(self) -> None:
+        """ValueError unless the history holds every epoch."""
+        check_epochs(self.history, self.epochs)
 
     @property
     def name(self) -> str:
@@ -87,6 +92,12 @@ class RunRecord:
         """A test metric, or one of the two training times; NaN where the record has none."""
         found = getattr(self, metric) if metric in SUMMARY_TIMES else self.metrics.get(metric)
         return math.nan if found is None else float(found)
+
+
+def check_epochs(history: Sequence[EpochRecord], epochs: int) -> None:
+    """ValueError unless `history` holds the epochs 1 to `epochs`, each once and in order."""
+    if [record.epoch for record in history] != list(range(1, len(history) + 1)) or len(history) != epochs:
+        raise ValueError(f"history must hold the epochs 1 to {epochs} in order, got {len(history)}")
 
 
 _FILE = RecordFile(RECORD_FILE, RunRecord)

@@ -37,7 +37,9 @@ class LossGrid:
 
     def __post_init__(self) -> None:
         widths = [len(self.along_random)] * len(self.along_gradient)
-        if not widths or not self.along_random or [len(row) for row in self.loss] != widths:
+        if len(widths) < 2 or len(self.along_random) < 2:
+            raise ValueError("a loss surface needs two steps or more in each direction")
+        if [len(row) for row in self.loss] != widths:
             raise ValueError(f"loss must be {len(widths)} rows of {len(self.along_random)}, as many as there are steps")
 
 

@@ -1,10 +1,10 @@
 """Frozen values to plain JSON values and back: strict, and an error names the field.
 
 A class is described by its type hints alone. Read are bool, int, float, str, Literal, `X | None`, tuples, mappings with
-text as keys, tensors of one dimension, frozen dataclasses, unions of them (told apart by `kind`), and numbers with a
-`Range`. Nothing is coerced, except that a whole number is also a float. NaN is null, in float fields alone; so is an
-infinite number, which JSON cannot write, so that it is NaN when it is read. A class with a method `check_stored` is
-asked by it whether what a file says of it can be true.
+text as keys, tensors of one dimension, frozen dataclasses, unions of them (told apart by `kind`), numbers with a
+`Range`, and mappings with `NamedRanges`. Nothing is coerced, except that a whole number is also a float. NaN is null,
+in float fields alone; so is an infinite number, which JSON cannot write, so that it is NaN when it is read. A method
+`check_stored` of a class is called for each value that is read, to refuse what cannot be true.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from cattrs import Converter
 from torch import Tensor
 
-from vsmooth.records.bounds import Range
+from vsmooth.records.bounds import NamedRanges, Range
 from vsmooth.records.plain_values import (
     FieldError,
     at,
@@ -114,12 +114,12 @@ def _mapping_reader(kind: Any, converter: Converter) -> Read:
 
 
 def _is_ranged(kind: Any) -> bool:
-    return get_origin(kind) is Annotated and any(isinstance(extra, Range) for extra in get_args(kind)[1:])
+    return get_origin(kind) is Annotated and any(isinstance(extra, Range | NamedRanges) for extra in get_args(kind)[1:])
 
 
 def _ranged_reader(kind: Any, converter: Converter) -> Read:
     inner, *extras = get_args(kind)
-    (limits,) = (extra for extra in extras if isinstance(extra, Range))
+    (limits,) = (extra for extra in extras if isinstance(extra, Range | NamedRanges))
 
     def read(value: Any, _: Any) -> Any:
         number = converter.structure(value, inner)

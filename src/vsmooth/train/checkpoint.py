@@ -38,6 +38,12 @@ class Checkpoint:
     tensors: dict[str, dict[str, Tensor]]
     values: dict[str, Any] = field(default_factory=dict)
 
+    def group(self, name: str) -> dict[str, Tensor]:
+        """Tensors of one group; CheckpointError if there is none."""
+        if name not in self.tensors:
+            raise CheckpointError(f"the checkpoint of step {self.step} has no {name}, only {', '.join(self.tensors)}")
+        return self.tensors[name]
+
 
 @dataclass(frozen=True)
 class _State:
@@ -105,22 +111,33 @@ def load_weights(model: nn.Module, tensors: dict[str, Tensor], origin: str | Pat
     """Load a state dict that must fit exactly.
 
     Raises:
-        CheckpointError: missing or extra tensors, or another shape; the message names them.
+        CheckpointError: missing or extra tensors, another shape, whole numbers instead of floats, NaN or Inf; the
+            message names them.
     """
     own = model.state_dict()
     missing, extra = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
+    shared = sorted(own.keys() & tensors.keys())
     reshaped = [
         f"{name} {tuple(tensors[name].shape)} instead of {tuple(own[name].shape)}"
-        for name in own.keys() & tensors.keys()
+        for name in shared
         if tensors[name].shape != own[name].shape
+    ]
+    retyped = [
+        f"{name} {tensors[name].dtype} instead of {own[name].dtype}"
+        for name in shared
+        if tensors[name].is_floating_point() != own[name].is_floating_point()
     ]
     problems = [
         f"{word} {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}"
-        for word, names in (("missing", missing), ("unexpected", extra), ("of another shape:", sorted(reshaped)))
+        for word, names in (
+            ("missing", missing), ("unexpected", extra), ("of another shape:", reshaped), ("of another kind:", retyped)
+        )
         if names
     ]
     if problems:
         raise CheckpointError(f"{origin} does not fit this model: {'; '.join(problems)}; it is of another architecture")
+    if broken := [name for name in shared if not tensors[name].isfinite().all()]:
+        raise CheckpointError(f"{origin} holds NaN or infinite weights: {', '.join(broken[:4])}")
     model.load_state_dict({name: sharded_like(tensors[name], reference) for name, reference in own.items()})
 
 
@@ -152,12 +169,22 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     }
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Undo :func:`optimizer_tensors`; hyper-parameters stay as the optimizer was built."""
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], origin: str | Path) -> None:
+    """Undo :func:`optimizer_tensors`; hyper-parameters stay as the optimizer was built.
+
+    Raises:
+        CheckpointError: a tensor of no parameter, of another shape than its parameter, of whole numbers, or with NaN
+            or Inf; the message names it.
+    """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
-        index, name = key.split(".", 1)
+        index, _, name = key.partition(".")
+        known = index.isdecimal() and int(index) < len(parameters)
+        fits = known and value.shape == (() if name == "step" else parameters[int(index)].shape)
+        if not fits or not value.is_floating_point() or not value.isfinite().all():
+            found = f"{key} {value.dtype} {tuple(value.shape)}"
+            raise CheckpointError(f"{origin} has an optimizer state that does not fit or is not finite: {found}")
         state.setdefault(int(index), {})[name] = sharded_like(value, parameters[int(index)])
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})

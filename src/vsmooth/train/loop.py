@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
@@ -17,12 +17,9 @@ from torch import Tensor, nn
 from vsmooth.data import Batch, BatchSource
 from vsmooth.data.seeds import seed_of
 from vsmooth.methods import Loss, Method, Plain, StepRule
-from vsmooth.records.bounds import Count
 from vsmooth.records.run import EpochRecord
-from vsmooth.records.serialisation import from_plain
 from vsmooth.train.checkpoint import (
     Checkpoint,
-    CheckpointError,
     load_newest,
     load_optimizer,
     load_weights,
@@ -35,6 +32,7 @@ from vsmooth.train.listener import Listener
 from vsmooth.train.optim import Optimization
 from vsmooth.train.processes import agree, shard_weights, share_buffers, whole
 from vsmooth.train.sittings import Environment, resumed_elsewhere
+from vsmooth.train.state import TrainingState, stored_state
 
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
 # Reading a loss stalls an accelerator, so there it is done for this many steps at once.
@@ -43,27 +41,6 @@ _STEPS_BETWEEN_READS = 25
 
 class TrainingDivergedError(RuntimeError):
     """The loss became NaN or infinite."""
-
-
-@dataclass
-class _State:
-    """The position of a training; together with the tensors, all that a resumed run needs."""
-
-    step: Count = 0  # batches done, over all epochs
-    loss_sum: float = 0.0  # over this epoch's batches
-    part_sums: dict[str, float] = field(default_factory=dict)  # the same of the parts of the loss
-    seconds: float = 0.0  # in this epoch's training steps
-    history: tuple[EpochRecord, ...] = ()
-    environments: tuple[Environment, ...] = ()  # one for each sitting
-
-
-def _stored_state(checkpoint: Checkpoint, folder: Path) -> _State:
-    """CheckpointError names the field that does not fit."""
-    try:
-        return from_plain(_State, checkpoint.values)
-    except ValueError as error:
-        place = folder / f"step-{checkpoint.step:08d}"
-        raise CheckpointError(f"{place} is damaged: values.{error}; delete it and run the same command again") from None
 
 
 @dataclass(frozen=True)
@@ -123,7 +100,7 @@ class Trainer:
         self.stepper = accelerator.prepare(self.optimizer)
         self.model = model if shard else accelerator.prepare(model)
         self.environment = environment or {}
-        self.state = _State(environments=(self.environment,))
+        self.state = TrainingState(environments=(self.environment,))
         self.total = epochs * len(batches)
         if optimization.accumulate > self.total:
             raise ValueError(
@@ -294,11 +271,11 @@ class Trainer:
             self.listener.on_message(warning)
         if checkpoint is None:
             return
-        load_weights(self.network, checkpoint.tensors["model"], self.checkpoints)
-        load_optimizer(self.optimizer, checkpoint.tensors["optimizer"])
+        load_weights(self.network, checkpoint.group("model"), self.checkpoints)
+        load_optimizer(self.optimizer, checkpoint.group("optimizer"), self.checkpoints)
         if self.average.model is not None:
-            load_weights(self.average.model, checkpoint.tensors["average"], self.checkpoints)
-        self.state = _stored_state(checkpoint, self.checkpoints)
+            load_weights(self.average.model, checkpoint.group("average"), self.checkpoints)
+        self.state = stored_state(checkpoint, self.checkpoints, len(self.batches))
         epoch, step = divmod(self.state.step, len(self.batches))
         where = f"at epoch {epoch + 1}, step {step + 1}" if self.state.step < self.total else "after the last epoch"
         self.listener.on_message(f"resuming {where}")

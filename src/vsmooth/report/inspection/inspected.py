@@ -161,6 +161,11 @@ def gradient_grid(
         if found.images.shape == first.images.shape and torch.equal(found.images, first.images):
             for title, values in _shown_maps(run, found, integrated).items():
                 maps[f"{run.name}\n{title}"] = values.double().numpy()
+    if int(first.labels.max()) >= len(class_names):
+        raise ValueError(
+            f"{kept[0][0].folder / GRADIENTS_FILE} has a label {int(first.labels.max())}, but there are "
+            f"{len(class_names)} classes; `vsmooth inspect` writes it anew"
+        )
     captions = tuple(class_names[label] for label in first.labels.tolist())
     return GradientGrid(first.images.double().numpy(), captions, maps) if maps else None
 

@@ -13,6 +13,7 @@ HOSTILE = {
     "surrogate": '"\\udc80"',
     "true": "true",
     "negative": "-1",
+    "huge": "1e12",
     "overflow": "1e999",
     "NaN": "NaN",
     "400 digits": "1" + "0" * 400,
@@ -25,8 +26,8 @@ HOSTILE = {
 DELETED, EXTRA = "deleted", "extra"
 # What these hold is named freely: one name stands for all.
 OPEN = {
-    "metrics", "validation", "parts", "digests", "environment", "values", "differences", "cka", "overlap", "settings",
-    "scores", "sha256", "difference_from_baseline",
+    "parts", "digests", "environment", "differences", "cka", "overlap", "settings", "scores", "sha256",
+    "difference_from_baseline",
 }
 Steps = tuple[str | int, ...]
 
