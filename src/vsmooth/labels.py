@@ -11,6 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from vsmooth.about import About
 from vsmooth.bounds import check_most
 from vsmooth.shares import RedrawnShares
 
@@ -87,6 +88,7 @@ class LabelScheme(ABC):
     alpha: float = 0.0
     name: ClassVar[str]
     short_name: ClassVar[str]
+    about: ClassVar[About]
 
     def __post_init__(self) -> None:
         known = isinstance(self.alpha, int | float | Real)  # Real: numpy's numbers too
@@ -169,6 +171,7 @@ class OneHot(LabelScheme):
 
     name: ClassVar[str] = "one-hot"
     short_name: ClassVar[str] = "one-hot"
+    about: ClassVar[About] = About("CE", "cross entropy: the baseline of all others", "none", "the usual training")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -189,6 +192,12 @@ class LabelSmoothing(LabelScheme):
 
     name: ClassVar[str] = "label-smoothing"
     short_name: ClassVar[str] = "LS"
+    about: ClassVar[About] = About(
+        "(1 - ALPHA) CE - ALPHA mean_k log p_k",
+        "less confidence: ALPHA is spread over all real classes",
+        "none",
+        "Szegedy et al. 2016",
+    )
 
     def width(self, num_classes: int) -> int:
         return num_classes
@@ -227,6 +236,12 @@ class VirtualSmoothing(LabelScheme):
     distribution: tuple[float, ...] | RedrawnShares | None = None
     name: ClassVar[str] = "virtual-smoothing"
     short_name: ClassVar[str] = "VS"
+    about: ClassVar[About] = About(
+        "-(1 - ALPHA) log p_y - ALPHA mean_v log p_v, p over K + V",
+        "less over-confidence: ALPHA is spread over V virtual classes",
+        "V more rows of the classifier, in training alone (V = K unless given)",
+        "the paper (AAAI 2025)",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -36,7 +36,7 @@ from vsmooth.records.serialisation import from_plain
 from vsmooth.train import Interrupted, Listener, make_accelerator, read_weights
 
 BASE = RunSpec("toy", "small", epochs=3, batch_size=32, augmentation=NO_AUGMENTATION)
-OBJECTIVES = ("one-hot", "ls:0.2", "vs:0.3", "vs:0.3:2")
+OBJECTIVES = ("one-hot", "ls:0.2", "vs:0.3", "vs:0.3:2", "vs-normalised:0.3", "dummy:2", "focal:2")
 # A new method needs a line here: its settings, with what differs from the defaults; so does a new step rule below.
 METHODS: dict[type[MethodSettings], Callable[[TeacherSource], MethodSettings]] = {
     StandardTraining: lambda source: StandardTraining(),

@@ -14,11 +14,16 @@ from record_builders import objective_of, run_record, teacher_of
 from vsmooth.data import Dataset, ImageSet
 from vsmooth.experiments.compare import CompareListener, Runs
 from vsmooth.experiments.run_paths import gather_runs
-from vsmooth.experiments.specs.run_spec import RunSpec
+from vsmooth.experiments.specs.distillation import Distillation
+from vsmooth.experiments.specs.run_spec import CONVERTER, RunSpec, Training
 from vsmooth.experiments.specs.spec_file import CLAIM, ClaimedRun
+from vsmooth.experiments.specs.standard import StandardTraining
+from vsmooth.experiments.variants import variant_of
+from vsmooth.losses.catalogue import CATALOGUE
 from vsmooth.records.comparison import Comparison, load_comparison, write_summary
 from vsmooth.records.objective import ONE_HOT
 from vsmooth.records.run import RunRecord, write_record
+from vsmooth.records.serialisation import from_plain
 from vsmooth.records.variant import MethodRecord, Variant
 from vsmooth.report.comparison.findings import claims
 from vsmooth.report.comparison.tables import result_table
@@ -134,6 +139,20 @@ def test_none_is_dropped_as_a_duplicate(case: str, tmp_path: Path) -> None:
     twin = write_run(runs[1], tmp_path / "again")
     with pytest.raises(ValueError, match="with the same seed; leave one of them out"):
         gather_runs([*(tmp_path / run.folder for run in runs), twin])
+
+
+@pytest.mark.parametrize("method", [StandardTraining(), Distillation("aa", gamma=0.5)], ids=["standard", "taught"])
+def test_every_objective_is_a_row_of_its_own_with_the_right_baseline(method: Training) -> None:
+    """One-hot in standard training; a taught student is compared with the same objective without a teacher."""
+    base, teacher = RunSpec("toy", "small", method=method), FIRST if method.teacher else None
+    specs = [base.with_objective(entry.template()) for entry in CATALOGUE.values()]
+    variants = [variant_of(spec, 4, teacher) for spec in specs]
+    assert len({variant.name for variant in variants}) == len({variant.key for variant in variants}) == len(CATALOGUE)
+    for spec, variant in zip(specs, variants, strict=True):
+        own = ONE_HOT if teacher is None else variant.objective
+        assert variant.baseline == Variant(own)
+        again = from_plain(RunSpec, json.loads(json.dumps(spec.to_json())), CONVERTER)
+        assert (again, again.folder) == (spec, spec.folder)
 
 
 def test_variants_of_one_short_name_are_told_apart() -> None:

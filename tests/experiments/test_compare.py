@@ -131,31 +131,31 @@ def test_failed_run_is_named_and_the_others_are_kept(
     assert heard.steps == 3
 
 
-@pytest.mark.parametrize("kind", ["ls", "vs"])
-def test_auto_alpha_has_the_lowest_validation_nll_of_the_first_seed(
+@pytest.mark.parametrize("kind", ["ls", "vs", "focal"])
+def test_an_auto_parameter_has_the_lowest_validation_nll_of_the_first_seed(
     tmp_path: Path, toy_dataset: Dataset, kind: str
 ) -> None:
-    heard = Heard()
-    found = compare(plan("one-hot", f"{kind}:auto", seeds=2), toy_dataset, tmp_path, "", heard)
-    candidates = compare(
-        plan(*(f"{kind}:{alpha}" for alpha in LabelObjective.usual)), toy_dataset, tmp_path / "grid", ""
-    ).runs
+    heard, asked = Heard(), parse_candidates(f"{kind}:auto")
+    assert isinstance(asked, Candidates)
+    found = compare(plan("one-hot", asked.text, seeds=2), toy_dataset, tmp_path, "", heard)
+    grid = plan(*(objective.text for objective in asked.objectives()))
+    candidates = compare(grid, toy_dataset, tmp_path / "grid", "").runs
     best = min(candidates, key=validation_nll)
     first, second = (run for run in found.runs if run.name != "one-hot")
     assert (first.variant, first.seed) == (best.variant, 0)
     assert (second.variant, second.seed) == (best.variant, 1)
     expected = tuple(
-        Candidate(run.name, alpha, validation_nll(run), run.history[-1].validation["accuracy"])
-        for run, alpha in zip(candidates, LabelObjective.usual, strict=True)
+        Candidate(run.name, value, validation_nll(run), run.history[-1].validation["accuracy"])
+        for run, value in zip(candidates, asked.grid, strict=True)
     )
     assert first.selected_from == second.selected_from == expected
-    assert len(heard.runs) == heard.runs[0][1] == 2 * 2 + 3
-    assert load_comparison(tmp_path).runs == found.runs  # the report sees how alpha was chosen
+    assert len(heard.runs) == heard.runs[0][1] == 2 * 2 + len(asked.grid) - 1
+    assert load_comparison(tmp_path).runs == found.runs  # the report sees how it was chosen
     lacking = replace(candidates[1].history[-1], validation={"accuracy": 0.5})
     history = (*candidates[1].history[:-1], lacking)
     write_record(replace(candidates[1], history=history), tmp_path / candidates[1].folder)
     with pytest.raises(ValueError, match=r"record\.json has no validation NLL and accuracy of the last"):
-        compare(plan(f"{kind}:auto"), toy_dataset, tmp_path, "")
+        compare(plan(asked.text), toy_dataset, tmp_path, "")
 
 
 def test_test_split_chooses_nothing(tmp_path: Path, toy_dataset: Dataset) -> None:

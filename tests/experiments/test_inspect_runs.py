@@ -156,10 +156,12 @@ def test_two_classes_have_no_plane_and_no_similarity(toy_dataset: Dataset, tmp_p
     assert isinstance(toy_dataset.train, ImageSet)
     assert isinstance(toy_dataset.test, ImageSet)
     two = Dataset("two", ("a", "b"), pair(toy_dataset.train), pair(toy_dataset.test))
-    run_experiment(RunSpec("two", "small", parse_objective("vs:0.2"), epochs=1, batch_size=32), two, tmp_path)
+    spec = RunSpec("two", "small", parse_objective("vs-normalised:0.2"), epochs=1, batch_size=32)
+    run_experiment(spec, two, tmp_path)
     (record,) = inspect_runs(gather_runs([tmp_path]), two, FEW)
     assert (record.classes, record.similarity) == ((), None)
     assert record.virtual is not None
+    assert record.virtual.alpha == 0.2
     with pytest.raises(ValueError, match="takes three classes or more"):
         inspect_runs(gather_runs([tmp_path]), two, replace(FEW, human=torch.ones(40, 2)))
 

@@ -12,6 +12,8 @@ import pytest
 from record_builders import objective_of, variant
 
 from vsmooth.experiments.calibration import calibrate_run
+from vsmooth.experiments.variants import objective_record
+from vsmooth.losses import parse_objective
 from vsmooth.records.calibration import CalibrationSettings, read_calibration
 from vsmooth.records.comparison import Comparison
 from vsmooth.records.run import RunRecord
@@ -155,3 +157,11 @@ def test_three_alphas_make_a_grid(comparison: Comparison) -> None:
     other = grid_of(comparison, (0.1, 0.2, 0.3))
     runs = (*other.runs[:2], with_virtual(other.runs[2], 0.3, 77))
     assert comparison_grids(replace(other, runs=runs)) == ()
+
+
+def test_objectives_without_an_alpha_are_in_no_grid(comparison: Comparison) -> None:
+    """Margin-based smoothing has two numbers: its runs of one margin are no twins."""
+    objectives = [objective_record(parse_objective(f"mbls:10:{weight}"), 10) for weight in (0.1, 0.2, 0.3)]
+    grid = grid_of(comparison, (0.1, 0.2, 0.3))
+    runs = (*grid.runs, *(replace(grid.runs[0], variant=variant(one)) for one in objectives))
+    assert [one.label for one in comparison_grids(replace(grid, runs=runs))] == ["virtual-smoothing"]

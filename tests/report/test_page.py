@@ -43,7 +43,7 @@ def test_page_is_complete_and_self_contained(comparison: Comparison, tmp_path: P
     assert "<script" not in text
     ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
-    for words in ("What the runs show", "Training curves", "How alpha was chosen", "Reproduce", "abc1234",
+    for words in ("What the runs show", "Training curves", "How the parameter was chosen", "Reproduce", "abc1234",
                   "vsmooth compare --labels", "prefers-color-scheme", "<dt>seeds</dt><dd>0, 1, 2</dd>"):
         assert words in text
     assert not list(tmp_path.glob("*.part"))

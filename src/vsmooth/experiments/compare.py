@@ -205,12 +205,11 @@ def _candidate(run: RunRecord, parameter: float) -> Candidate:
 
 def check_distinct(plan: ComparePlan, num_classes: int) -> None:
     """Raise ``ValueError`` if two objectives of ``plan`` mean the same for ``num_classes`` classes."""
-    seen: dict[tuple[object, ...], Objective | Candidates] = {}
+    seen: dict[tuple[str, bool], Objective | Candidates] = {}
     for objective in plan.objectives:
         template = objective.template if isinstance(objective, Candidates) else objective
-        found = objective_record(template, num_classes)
-        parameter = None if template is not objective else found.parameter
-        twin = seen.setdefault((found.kind, template is objective, parameter, found.num_virtual), objective)
+        name = objective_record(template, num_classes).name
+        twin = seen.setdefault((name, template is objective), objective)
         if twin is not objective:
             both = f"{twin.text} and {objective.text}"
             raise ValueError(f"two of the labels are the same for {num_classes} classes: {both}")

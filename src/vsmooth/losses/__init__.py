@@ -1,6 +1,6 @@
 """Losses: cross entropy against smoothed labels, objectives, divergence from other logits, margins for an attacker."""
 
-from vsmooth.losses.catalogue import FORMS, Candidates, parse_candidates, parse_objective
+from vsmooth.losses.catalogue import CATALOGUE, FORMS, Candidates, form_of, parse_candidates, parse_objective
 from vsmooth.losses.cross_entropy import (
     Reduction,
     SmoothedCrossEntropy,
@@ -13,6 +13,7 @@ from vsmooth.losses.margin import dlr, margin, targeted_dlr, targeted_margin
 from vsmooth.losses.objective import LabelObjective, Objective
 
 __all__ = [
+    "CATALOGUE",
     "FORMS",
     "Candidates",
     "Divergence",
@@ -24,6 +25,7 @@ __all__ = [
     "VirtualSmoothingLoss",
     "decoupled_divergence",
     "dlr",
+    "form_of",
     "kl_divergence",
     "margin",
     "parse_candidates",

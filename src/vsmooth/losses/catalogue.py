@@ -1,4 +1,4 @@
-"""Objectives by name: ``one-hot``, ``ls:0.1``, ``vs:0.3``, ``vs:0.3:20``, ``vs:auto``."""
+"""Objectives by name: ``one-hot``, ``ls:0.1``, ``vs:0.3``, ``vs:0.3:20``, ``focal:2``, ``vs:auto``."""
 
 from __future__ import annotations
 
@@ -8,36 +8,76 @@ from dataclasses import dataclass
 
 from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
 from vsmooth.losses.objective import LabelObjective, Objective
+from vsmooth.losses.rivals import (
+    ConfidencePenalty,
+    DummyClasses,
+    Flsd53,
+    Focal,
+    FrozenVirtualSmoothing,
+    LogitNorm,
+    MarginSmoothing,
+    MaxSup,
+    NormalisedVirtualSmoothing,
+    Poly,
+    ScaledCrossEntropy,
+    ZLoss,
+)
 
 AUTO = "auto"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A name that can be typed: its form as help shows it, and the objective that the values after it make.
+    """A name that can be typed, and the objective that the values after it make.
 
-    values: name and type of each; the last ``optional`` of them may be left out.
+    values: name and type of each; the last ``optional`` of them may be left out. stand_in: stands for the first value
+    while that is left to choose; where it is 0, the objective with 0 is cross entropy over all its logits.
     """
 
-    form: str
     make: Callable[..., Objective]
     values: tuple[tuple[str, type[float] | type[int]], ...] = ()
     optional: int = 0
+    stand_in: float | int = 0.0
+
+    def template(self, *rest: float | int) -> Objective:
+        """The objective whose first value is yet to be chosen."""
+        return self.make(*((self.stand_in,) if self.values else ()), *rest)
 
 
 def _labels(scheme: type[OneHot | LabelSmoothing | VirtualSmoothing]) -> Callable[..., Objective]:
     return lambda *values: LabelObjective(scheme(*values))
 
 
-ALPHA, VIRTUAL = ("alpha", float), ("V", int)
+ALPHA, BETA, VIRTUAL = ("ALPHA", float), ("BETA", float), ("V", int)
 # A rival loss is one line here.
 CATALOGUE: Mapping[str, Entry] = {
-    "one-hot": Entry("one-hot", _labels(OneHot)),
-    "ls": Entry("ls:ALPHA", _labels(LabelSmoothing), (ALPHA,)),
-    "vs": Entry("vs:ALPHA or vs:ALPHA:V", _labels(VirtualSmoothing), (ALPHA, VIRTUAL), optional=1),
+    "one-hot": Entry(_labels(OneHot)),
+    "ls": Entry(_labels(LabelSmoothing), (ALPHA,)),
+    "vs": Entry(_labels(VirtualSmoothing), (ALPHA, VIRTUAL), optional=1),
+    "scaled": Entry(ScaledCrossEntropy, (ALPHA,)),
+    "vs-normalised": Entry(NormalisedVirtualSmoothing, (ALPHA,)),
+    "vs-frozen": Entry(FrozenVirtualSmoothing, (ALPHA,), stand_in=0.1),
+    "dummy": Entry(DummyClasses, (VIRTUAL,), stand_in=1),
+    "z-loss": Entry(ZLoss, (BETA,)),
+    "focal": Entry(Focal, (("GAMMA", float),)),
+    "flsd-53": Entry(Flsd53),
+    "logit-norm": Entry(LogitNorm, (("TAU", float),), stand_in=1.0),
+    "max-sup": Entry(MaxSup, (ALPHA,)),
+    "mbls": Entry(MarginSmoothing, (("M", float), ("WEIGHT", float)), optional=1, stand_in=10.0),
+    "confidence-penalty": Entry(ConfidencePenalty, (BETA,)),
+    "poly": Entry(Poly, (("EPS", float),)),
 }
 _ALIASES = {"onehot": "one-hot", "label-smoothing": "ls", "virtual-smoothing": "vs"}
-FORMS = ", ".join(entry.form for entry in CATALOGUE.values())
+
+
+def form_of(name: str) -> str:
+    """How an objective is typed: "vs:ALPHA or vs:ALPHA:V"."""
+    entry = CATALOGUE[name]
+    words = (name, *(value for value, _ in entry.values))
+    return " or ".join(":".join(words[: len(words) - left_out]) for left_out in range(entry.optional, -1, -1))
+
+
+FORMS = ", ".join(form_of(name) for name in CATALOGUE)
 
 
 @dataclass(frozen=True)
@@ -75,24 +115,25 @@ def parse_objective(text: str) -> Objective:
 
 def parse_candidates(text: str) -> Objective | Candidates:
     """:func:`parse_objective`, or the candidates where the parameter is ``auto``."""
-    name, *values = text.strip().lower().split(":")
-    entry = CATALOGUE.get(_ALIASES.get(name, name))
-    if entry is None:
-        near = difflib.get_close_matches(name, [*CATALOGUE, *_ALIASES], n=1, cutoff=0.4)
+    word, *values = text.strip().lower().split(":")
+    name = _ALIASES.get(word, word)
+    if name not in CATALOGUE:
+        near = difflib.get_close_matches(word, [*CATALOGUE, *_ALIASES], n=1, cutoff=0.4)
         hint = f"did you mean {_ALIASES.get(near[0], near[0])}? " if near else ""
         raise ValueError(f"unknown label {text!r}; {hint}labels are {FORMS}")
+    entry = CATALOGUE[name]
     if values and not entry.values:
-        raise ValueError(f"{name} takes no {ALPHA[0]}, got {text!r}")
+        raise ValueError(f"{name} takes no value, got {text!r}")
     if not len(entry.values) - entry.optional <= len(values) <= len(entry.values):
-        raise ValueError(f"cannot read label {text!r}; labels are {FORMS}")
-    if AUTO not in values[:1]:
-        return entry.make(*(_number(value, *kind, text) for value, kind in zip(values, entry.values, strict=False)))
-    rest = [_number(value, *kind, text) for value, kind in zip(values[1:], entry.values[1:], strict=False)]
-    return Candidates(entry.make(0.0, *rest))
+        raise ValueError(f"cannot read label {text!r}; type {form_of(name)}")
+    chosen = AUTO in values[:1]
+    typed = zip(values[chosen:], entry.values[chosen:], strict=False)
+    numbers = [_number(value, *kind, name, text) for value, kind in typed]
+    return Candidates(entry.template(*numbers)) if chosen else entry.make(*numbers)
 
 
-def _number(value: str, name: str, kind: type[float] | type[int], text: str) -> float | int:
+def _number(value: str, what: str, kind: type[float] | type[int], name: str, text: str) -> float | int:
     try:
         return kind(value)
     except ValueError:
-        raise ValueError(f"{name} in label {text!r} is not a number; labels are {FORMS}") from None
+        raise ValueError(f"{what} in label {text!r} is not a number; type {form_of(name)}") from None

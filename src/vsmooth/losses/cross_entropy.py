@@ -12,18 +12,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
-from vsmooth.labels import (
-    LabelScheme,
-    VirtualSmoothing,
-    check_index_targets,
-    check_not_one_hot,
-    check_num_classes,
-    check_probabilities,
-)
-from vsmooth.losses.closed_form import ClosedForm, closed_form, is_transformed, wide
+from vsmooth.labels import LabelScheme, VirtualSmoothing, check_num_classes
+from vsmooth.losses.closed_form import ClosedForm, closed_form, wide
+from vsmooth.losses.rows import IGNORED, as_rows, check_tensors
 from vsmooth.losses.table import table_loss
 
 Reduction = Literal["none", "mean", "sum"]
@@ -36,7 +29,7 @@ def smoothed_cross_entropy(
     num_classes: int,
     *,
     weight: Tensor | None = None,
-    ignore_index: int = -100,
+    ignore_index: int = IGNORED,
     reduction: Reduction = "mean",
 ) -> Tensor:
     """Cross entropy of ``logits`` against the labels that ``scheme`` makes of ``targets``.
@@ -89,19 +82,11 @@ def _loss(
         if loss is not None:
             return loss
     _check_options(scheme, num_classes, reduction, weight)  # attributes of a module may have changed since it was made
-    if not isinstance(logits, Tensor) or not isinstance(targets, Tensor):
-        kinds = f"{type(logits).__name__} and {type(targets).__name__}"
-        raise ValueError(f"logits and targets must be tensors, got {kinds}")
+    check_tensors(logits, targets)
     if logits.ndim == 1:
         one = _loss(logits[None], targets[None], scheme, num_classes, weight, ignore_index, reduction)
         return one.squeeze(0) if reduction == "none" else one
-    _check_shapes(logits, targets, num_classes)
-    members = scheme.smoothing_slice(num_classes, logits.shape[1])
-    by_index = not targets.is_floating_point()
-    rows = _rows(logits)
-    flat = targets.reshape(-1).long() if by_index else _rows(targets)
-    if not torch.compiler.is_compiling() and flat.device.type == "cpu" and not is_transformed():
-        check_index_targets(flat, num_classes, ignore_index) if by_index else check_probabilities(flat, num_classes)
+    rows, flat, members = as_rows(logits, targets, scheme, num_classes, ignore_index)
     form = ClosedForm(num_classes, scheme.alpha, members.start, members.stop)
     per_row, divisor = _weighted(rows, flat, scheme, form, weight, ignore_index)
     return _reduce(per_row, divisor, reduction, (logits.shape[0], *logits.shape[2:]))
@@ -114,7 +99,7 @@ def virtual_smoothing_loss(
     alpha: float,
     *,
     weight: Tensor | None = None,
-    ignore_index: int = -100,
+    ignore_index: int = IGNORED,
     reduction: Reduction = "mean",
 ) -> Tensor:
     """``smoothed_cross_entropy`` with ``VirtualSmoothing(alpha)``; V is the width of the logits minus K."""
@@ -140,7 +125,7 @@ class SmoothedCrossEntropy(nn.Module):
         num_classes: int,
         *,
         weight: Tensor | None = None,
-        ignore_index: int = -100,
+        ignore_index: int = IGNORED,
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
@@ -167,7 +152,7 @@ class VirtualSmoothingLoss(SmoothedCrossEntropy):
         num_virtual: int | None = None,
         *,
         weight: Tensor | None = None,
-        ignore_index: int = -100,
+        ignore_index: int = IGNORED,
         reduction: Reduction = "mean",
     ) -> None:
         scheme = VirtualSmoothing(alpha, num_virtual)
@@ -182,48 +167,6 @@ def _check_options(scheme: LabelScheme, num_classes: int, reduction: str, weight
         raise ValueError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
     if weight is not None and not isinstance(weight, Tensor):
         raise ValueError(f"weight must be a tensor, got {type(weight).__name__}: use torch.tensor(weight)")
-
-
-def _check_shapes(logits: Tensor, targets: Tensor, num_classes: int) -> None:
-    if logits.ndim < 2:
-        raise ValueError(f"logits must be (N, C, d1, ...) or (C,), got shape {tuple(logits.shape)}")
-    if not logits.is_floating_point():
-        raise ValueError(f"logits must be floating point, got {logits.dtype}")
-    places = (logits.shape[0], *logits.shape[2:])
-    _check_class_dimension(logits, targets, num_classes)
-    if targets.shape != places:
-        check_not_one_hot(targets, num_classes)
-    if targets.is_floating_point():
-        wanted: tuple[int, ...] = (logits.shape[0], num_classes, *logits.shape[2:])
-        if targets.shape == places:
-            raise ValueError(f"class indices must be integers, got {targets.dtype}: use targets.long()")
-    elif targets.dtype == torch.bool or targets.is_complex():
-        raise ValueError(f"targets must be integer indices or floating-point probabilities, got {targets.dtype}")
-    else:
-        wanted = places
-    if targets.shape != wanted:
-        raise ValueError(
-            f"targets have shape {tuple(targets.shape)}, but logits {tuple(logits.shape)} with num_classes="
-            f"{num_classes} need {wanted}"
-        )
-
-
-def _check_class_dimension(logits: Tensor, targets: Tensor, num_classes: int) -> None:
-    """Refuse logits (N, d1, ..., C) with targets (N, d1, ...) or (N, d1, ..., K): the layout of sequence models."""
-    places = logits.shape[:-1]
-    by_index = targets.shape == places and not targets.is_floating_point()
-    last = by_index or targets.shape == (*places, num_classes)
-    if logits.ndim < 3 or not last or logits.shape[1] == logits.shape[-1]:
-        return
-    both = "" if by_index else ", and targets.movedim(-1, 1)"
-    raise ValueError(
-        f"logits of shape {tuple(logits.shape)} have their classes in the last dimension; as for torch's cross entropy "
-        f"they must be in dimension 1: use logits.movedim(-1, 1){both}"
-    )
-
-
-def _rows(tensor: Tensor) -> Tensor:
-    return tensor if tensor.ndim == 2 else tensor.movedim(1, -1).reshape(-1, tensor.shape[1])
 
 
 def _weighted(

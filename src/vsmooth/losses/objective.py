@@ -1,7 +1,8 @@
 """Objectives: what the logits of a classifier are trained towards, and how it is written in one word.
 
-An objective is a label scheme in the closed form of :mod:`vsmooth.losses.cross_entropy`, or a rival loss. Its text is
-what is typed and kept in records: ``one-hot``, ``ls:0.1``, ``vs:0.3``, ``vs:0.3:20``.
+An objective is a label scheme in the closed form of :mod:`vsmooth.losses.cross_entropy`, or one of
+:mod:`vsmooth.losses.rivals`. Its text is what is typed and kept in records: ``one-hot``, ``ls:0.1``, ``vs:0.3:20``,
+``focal:2``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from vsmooth.about import About
 from vsmooth.labels import LabelScheme, OneHot, VirtualSmoothing
 from vsmooth.losses.cross_entropy import smoothed_cross_entropy
 
@@ -19,8 +21,8 @@ from vsmooth.losses.cross_entropy import smoothed_cross_entropy
 class Objective(ABC):
     """A frozen value that turns logits and targets into a loss.
 
-    kind: long name, as in records: "virtual-smoothing". usual: values of the parameter that are tried where it is to be
-    chosen on validation data; empty for an objective without a parameter.
+    usual: values of the parameter that are tried where it is to be chosen on validation data; empty for an objective
+    without a parameter.
     """
 
     usual: ClassVar[tuple[float, ...]] = ()
@@ -41,6 +43,11 @@ class Objective(ABC):
         """Short name in tables and figures: "VS 0.3"."""
 
     @property
+    @abstractmethod
+    def about(self) -> About:
+        """Formula, purpose, cost and source, in a line each."""
+
+    @property
     def parameter(self) -> float | None:
         """The number that tells objectives of one kind apart (alpha, gamma, ...); ``None`` where there is none."""
         return None
@@ -49,13 +56,24 @@ class Objective(ABC):
         """The same objective with another parameter; ``ValueError`` where it has none."""
         raise ValueError(f"{self.text} has no parameter to choose")
 
+    @property
+    def virtual_labels(self) -> VirtualSmoothing | None:
+        """The labels that the virtual classes of a network learn; ``None`` for an objective without such classes."""
+        return None
+
     def num_virtual(self, num_classes: int) -> int:
         """V: how many virtual classes a network of ``num_classes`` real ones has in training."""
-        return 0
+        labels = self.virtual_labels
+        return 0 if labels is None else labels.width(num_classes) - num_classes
 
     @abstractmethod
     def loss(self, logits: Tensor, targets: Tensor, num_classes: int) -> Tensor:
-        """The mean loss of logits (N, K + V) against class indices (N,) or probabilities (N, K), a scalar."""
+        """The mean loss, a scalar, of logits (N, K + V) against class indices (N,) or probabilities (N, K).
+
+        Every objective is linear in the probabilities: their loss is that of each class, weighted. Further dimensions
+        follow the classes, as in torch. Index targets of -100 add nothing. Half-precision logits give float32.
+        ``ValueError`` as :func:`vsmooth.losses.smoothed_cross_entropy`.
+        """
 
 
 @dataclass(frozen=True)
@@ -93,6 +111,10 @@ class LabelObjective(Objective):
         return f"{self.scheme.short_name} {self.scheme.alpha:g}"
 
     @property
+    def about(self) -> About:
+        return self.scheme.about
+
+    @property
     def parameter(self) -> float | None:
         return None if isinstance(self.scheme, OneHot) else self.scheme.alpha
 
@@ -101,8 +123,9 @@ class LabelObjective(Objective):
             return super().with_parameter(value)
         return LabelObjective(replace(self.scheme, alpha=value))
 
-    def num_virtual(self, num_classes: int) -> int:
-        return self.scheme.width(num_classes) - num_classes
+    @property
+    def virtual_labels(self) -> VirtualSmoothing | None:
+        return self.scheme if isinstance(self.scheme, VirtualSmoothing) else None
 
     def loss(self, logits: Tensor, targets: Tensor, num_classes: int) -> Tensor:
         return smoothed_cross_entropy(logits, targets, self.scheme, num_classes)

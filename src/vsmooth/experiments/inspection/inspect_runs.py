@@ -27,8 +27,6 @@ from vsmooth.experiments.ownership import owned
 from vsmooth.experiments.results import evaluation_batches
 from vsmooth.experiments.run import dataset_fits, read_spec
 from vsmooth.experiments.run_paths import open_run
-from vsmooth.labels import VirtualSmoothing
-from vsmooth.losses import LabelObjective
 from vsmooth.metrics import check_agreement, choose_classes, human_distributions, linear_cka, virtual_diagnostics
 from vsmooth.metrics.bootstrap import check_resamples
 from vsmooth.records.comparison import Comparison
@@ -138,12 +136,12 @@ def _open(
     overlap = gradient_overlaps(model, dataset, options.resamples)
     digests = {name: digest_of(folder / name) for name in names}
     found = InspectionRecord(len(indices), classes, overlap=overlap, digests=digests)
-    scheme = spec.objective.scheme if isinstance(spec.objective, LabelObjective) else None
-    if not isinstance(scheme, VirtualSmoothing):
+    labels = spec.objective.virtual_labels
+    if labels is None:
         return found
-    shares = scheme.smoothing_weights(len(features.virtual_templates))
+    shares = labels.smoothing_weights(len(features.virtual_templates))
     diagnostics = virtual_diagnostics(
-        features.logits, features.real_templates, features.virtual_templates, scheme.alpha, shares
+        features.logits, features.real_templates, features.virtual_templates, labels.alpha, shares
     )
     return replace(found, virtual=diagnostics)
 

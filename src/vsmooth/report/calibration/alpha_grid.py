@@ -14,7 +14,7 @@ from vsmooth.report.comparison.metrics import ECE, MISSING
 from vsmooth.report.comparison.reliability import Floats
 from vsmooth.report.render.table import Cell, Column, Table
 
-_SHORT_NAMES = {scheme.name: scheme.short_name for scheme in (OneHot, LabelSmoothing, VirtualSmoothing)}
+SHORT_NAMES = {scheme.name: scheme.short_name for scheme in (OneHot, LabelSmoothing, VirtualSmoothing)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class AlphaGrid:
 
     @property
     def name(self) -> str:
-        return _SHORT_NAMES.get(self.label, self.label)
+        return SHORT_NAMES.get(self.label, self.label)
 
     @property
     def best(self) -> int:

@@ -23,7 +23,7 @@ from vsmooth.records.calibration import (
 )
 from vsmooth.records.comparison import Comparison
 from vsmooth.records.variant import Variant
-from vsmooth.report.calibration.alpha_grid import AlphaGrid, alpha_grids
+from vsmooth.report.calibration.alpha_grid import SHORT_NAMES, AlphaGrid, alpha_grids
 from vsmooth.report.calibration.figures import ReliabilityPanel, ScaledRun
 from vsmooth.report.comparison.metrics import ACCURACY, ECE, MISSING, NLL
 from vsmooth.report.comparison.reliability import Bins
@@ -211,12 +211,13 @@ def scaled_runs(labels: Sequence[CalibratedLabel]) -> tuple[ScaledRun, ...]:
 def comparison_grids(comparison: Comparison) -> tuple[AlphaGrid, ...]:
     """The label schemes of a comparison over alpha; empty unless one was trained with three alphas or more.
 
-    Virtual smoothing counts with V = K alone, so that only alpha differs.
+    Virtual smoothing counts with V = K alone, so that only alpha differs; other objectives have no alpha.
     """
     runs = [
         run
         for run in comparison.runs
         if run.variant == Variant(run.variant.objective)  # of other methods and teachers alpha is not all that differs
+        and run.variant.objective.kind in SHORT_NAMES
         and run.variant.objective.num_virtual in (0, run.num_classes) and run.history
         and math.isfinite(run.value("ece")) and math.isfinite(run.history[-1].validation["accuracy"])
     ]

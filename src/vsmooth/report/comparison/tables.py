@@ -1,4 +1,4 @@
-"""The tables of a comparison: results by label, every run, and how alpha was chosen."""
+"""The tables of a comparison: results by label, every run, and how a parameter was chosen."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def seed_table(comparison: Comparison) -> Table:
 
 
 def selection_table(group: Group) -> Table | None:
-    """The candidates of an alpha chosen on the validation split, the chosen one marked; None if none."""
+    """The candidates of a parameter chosen on the validation split, the chosen one marked; None if none."""
     run = next((run for run in group.runs if run.selected_from), None)
     if run is None or run.selected_from is None:
         return None
@@ -92,7 +92,7 @@ def selection_table(group: Group) -> Table | None:
         )
         for row in run.selected_from
     )
-    return Table((Column("Alpha"), Column("Validation accuracy %"), Column("Validation NLL")), rows, compact=True)
+    return Table((Column("Parameter"), Column("Validation accuracy %"), Column("Validation NLL")), rows, compact=True)
 
 
 def teacher_table(comparison: Comparison) -> Table | None:

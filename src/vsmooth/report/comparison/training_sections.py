@@ -1,4 +1,4 @@
-"""Sections on how the results of a comparison came about: training curves, the choice of alpha, every run."""
+"""Sections on how the results of a comparison came about: training curves, the choice of a parameter, every run."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _history(group: Group, read: Callable[[EpochRecord], float | None]) -> Float
 
 
 def _selection(comparison: Comparison) -> Section:
-    title, words = "How alpha was chosen", (
+    title, words = "How the parameter was chosen", (
         "Each candidate was scored on validation images; the test images had no part in the choice."
     )
     found = [Section(group.name, table) for group in comparison.groups if (table := selection_table(group))]

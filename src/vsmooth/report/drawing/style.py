@@ -17,6 +17,9 @@ LINES = ("-", "--", ":", "-.")
 TEXT_COLOURS = {"one-hot": "#333333", "label-smoothing": "#a34700", "virtual-smoothing": "#005a8e"}
 TEXT_COLOURS |= {PLAIN: "#5e5e5e", UNKNOWN: "#00674b"}
 LIGHTEST = 0.4
+# Other kinds of objectives take a colour, its dark twin for text and a marker in turn, in order of appearance.
+FURTHER = (("#cc79a7", "#8f3d6c"), ("#e69f00", "#8a5f00"), ("#56b4e9", "#1f6a97"))
+FURTHER_MARKERS = ("P", "X", "<", ">", "p", "h", "*")
 
 
 @dataclass(frozen=True)
@@ -38,16 +41,24 @@ def mix_with_white(colour: str, share: float) -> str:
 def styles(groups: Sequence[Group]) -> tuple[Style, ...]:
     """A style per group: hue and marker by label scheme (the teacher's, of students), darker for a larger alpha."""
     found = []
+    further = list(dict.fromkeys(kind for kind, _ in map(_label_of, groups) if kind not in BASE_COLOURS))
     # The place tells apart groups of one scheme and alpha: two teachers, or two numbers of virtual classes.
     keys = [(*_label_of(group), place) for place, group in enumerate(groups)]
     for label, alpha, place in keys:
         kin = sorted((-other, where) for name, other, where in keys if name == label)
         rank = kin.index((-alpha, place))
         share = LIGHTEST * rank / max(len(kin) - 1, 1)
-        colour = mix_with_white(BASE_COLOURS.get(label, "#4d4d4d"), share)
-        found.append(Style(colour, MARKERS.get(label, "o"), LINES[rank % len(LINES)],
-                           TEXT_COLOURS.get(label, "#333333")))
+        colour, text, marker = _look(label, further)
+        found.append(Style(mix_with_white(colour, share), marker, LINES[rank % len(LINES)], text))
     return tuple(found)
+
+
+def _look(label: str, further: Sequence[str]) -> tuple[str, str, str]:
+    """Colour, colour of text and marker of a kind of label."""
+    if label in BASE_COLOURS:
+        return BASE_COLOURS[label], TEXT_COLOURS[label], MARKERS[label]
+    place = further.index(label)
+    return *FURTHER[place % len(FURTHER)], FURTHER_MARKERS[place % len(FURTHER_MARKERS)]
 
 
 def _label_of(group: Group) -> tuple[str, float]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vsmooth.labels import LabelSmoothing
 from vsmooth.metrics import Plane, between_share, class_similarity, plane_basis, virtual_mass
 from vsmooth.records.comparison import Comparison
 from vsmooth.records.features import Features
@@ -108,7 +109,7 @@ def mass_columns(runs: Sequence[InspectedRun]) -> tuple[MassColumn, ...]:
             run.name,
             run.style,
             virtual_mass(run.test.logits, run.test.num_classes).numpy(),
-            run.run.variant.objective.parameter or 0.0,
+            run.record.virtual.alpha,
         )
         for run in runs
         if run.record.virtual is not None
@@ -171,7 +172,7 @@ def gradient_grid(
 
 
 def _shown_maps(run: InspectedRun, found: GradientMaps, integrated: bool) -> dict[str, Tensor]:
-    smoothed = ("incorrect",) if run.run.variant.objective.parameter else ()
+    smoothed = ("incorrect",) if run.run.variant.objective.kind == LabelSmoothing.name else ()
     names = ("correct", *(("virtual",) if "virtual" in found.maps else smoothed))
     prefix = INTEGRATED if integrated else ""
     return {name: found.maps[prefix + name] for name in names if prefix + name in found.maps}
