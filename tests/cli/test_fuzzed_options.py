@@ -21,7 +21,7 @@ VALUES = ("0", "-1", "1e308", "-1e308", "nan", "inf", str(10**9), str(10**18), "
 
 # Numbers inside words, which the types do not tell; "#" is where the value goes.
 WORDS = {
-    "train": [("label", "ls:#"), ("label", "vs:#"), ("label", "vs:0.3:#")],
+    "train": [("label", "ls:#"), ("label", "vs:#"), ("label", "vs:0.3:#"), ("label", "focal:#"), ("label", "mbls:6:#")],
     "compare": [("labels", "vs:0.1:#")],
     "distill": [("label", "vs:#"), ("label", "vs:0.1:#")],
     "attack": [("epsilon", "#"), ("epsilon", "#/255"), ("epsilon", "8/#"), ("images", "#")],
@@ -32,7 +32,7 @@ ACCEPTED = {
     "0": {
         "seed", "weight_decay", "final_learning_rate", "warmup", "momentum", "crop_padding", "erasing", "mixup",
         "cutmix", "drop_path", "workers", "gamma", "target_weight", "other_weight", "shift_images",
-        "label ls:#", "label vs:#", "epsilon #", "epsilon #/255",
+        "label ls:#", "label vs:#", "label focal:#", "label mbls:6:#", "epsilon #", "epsilon #/255",
     },
     "-1": {"shift_images"},
     "1e308": {"epsilon 8/#"},

@@ -17,8 +17,9 @@ from cli_builders import squeezed
 from vsmooth.cli import main
 from vsmooth.cli.verb import Verb
 from vsmooth.cli.verbs import VERBS
+from vsmooth.losses import FORMS
 
-NAMES = ("train", "compare", "distill", "evaluate", "report", "calibrate", "inspect", "attack", "recipes")
+NAMES = ("train", "compare", "distill", "evaluate", "report", "calibrate", "inspect", "attack", "labels", "recipes")
 
 
 def help_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -41,6 +42,11 @@ def test_help_of_each_verb_has_an_example(capsys: pytest.CaptureFixture[str], ve
     text = squeezed(help_of(capsys, verb))
     assert f"Example: vsmooth {verb} " in text
     assert "%%" not in text
+
+
+@pytest.mark.parametrize("verb", ["train", "distill"])
+def test_help_names_every_label(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    assert f"{FORMS}; see vsmooth labels" in squeezed(help_of(capsys, verb))
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -91,7 +97,7 @@ print([name for name in {left_out!r} if name in sys.modules])
 def test_training_options_explain_themselves(capsys: pytest.CaptureFixture[str]) -> None:
     text = squeezed(help_of(capsys, "compare"))
     for phrase in (
-        "ls:auto and vs:auto choose alpha on the validation split",
+        f"{FORMS}; with auto for the first value (vs:auto) it is chosen on the validation split",
         "embedded; cifar10, cifar100, svhn, mnist, fashion-mnist (downloaded); a folder of parquet files",
         "one-cycle: 20 % linear rise",
         "--compile, --no-compile",

@@ -41,7 +41,7 @@ class Setting:
     augmentation: Annotated[Augmentation, tyro.conf.arg(name="")] = field(default_factory=Augmentation)
     mixing: Annotated[Mixing, tyro.conf.arg(name="")] = field(default_factory=Mixing)
     validation_fraction: float = 0.1
-    """fraction of the training split that is held out for validation; alpha is chosen on it"""
+    """fraction of the training split that is held out for validation; auto values are chosen on it"""
     train_limit: int | None = None
     """size of the fixed, class-balanced subset of the training images to train on; None: all"""
     precision: Literal["auto", "bf16", "fp32"] = "auto"

@@ -125,7 +125,7 @@ def parse_candidates(text: str) -> Objective | Candidates:
     if values and not entry.values:
         raise ValueError(f"{name} takes no value, got {text!r}")
     if not len(entry.values) - entry.optional <= len(values) <= len(entry.values):
-        raise ValueError(f"cannot read label {text!r}; type {form_of(name)}")
+        raise ValueError(f"cannot read label {text!r}; labels of this name are {form_of(name)}")
     chosen = AUTO in values[:1]
     typed = zip(values[chosen:], entry.values[chosen:], strict=False)
     numbers = [_number(value, *kind, name, text) for value, kind in typed]
@@ -136,4 +136,4 @@ def _number(value: str, what: str, kind: type[float] | type[int], name: str, tex
     try:
         return kind(value)
     except ValueError:
-        raise ValueError(f"{what} in label {text!r} is not a number; type {form_of(name)}") from None
+        raise ValueError(f"{what} in label {text!r} is not a number; labels of this name are {form_of(name)}") from None

@@ -9,6 +9,7 @@ from vsmooth.cli.verbs.compare import Compare
 from vsmooth.cli.verbs.distill import Distill
 from vsmooth.cli.verbs.evaluate import Evaluate
 from vsmooth.cli.verbs.inspect import Inspect
+from vsmooth.cli.verbs.labels import Labels
 from vsmooth.cli.verbs.recipes import Recipes
 from vsmooth.cli.verbs.report import Report
 from vsmooth.cli.verbs.train import Train
@@ -22,5 +23,6 @@ VERBS: tuple[type[Verb], ...] = (
     Calibrate,
     Inspect,
     Attack,
+    Labels,
     Recipes,
 )

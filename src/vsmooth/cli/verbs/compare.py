@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
+import tyro
 from rich.console import Console
 
 from vsmooth.cli.display import Display
@@ -14,8 +15,10 @@ from vsmooth.cli.images import say_replaced
 from vsmooth.cli.training_options import TrainingOptions, setting_of, spec_of
 from vsmooth.cli.verbs.report import show_report
 from vsmooth.experiments.compare import ComparePlan, compare, first_seeds
-from vsmooth.losses import parse_candidates
+from vsmooth.losses import FORMS, parse_candidates
 from vsmooth.recipes import Recipe
+
+_LABELS = f"{FORMS}; with auto for the first value (vs:auto) it is chosen on the validation split; see vsmooth labels"
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,7 @@ class Compare(TrainingOptions):
     the table and the page show the labels of the last command.
     """
 
-    labels: tuple[str, ...] = ("one-hot", "ls:0.1", "vs:0.3")
-    """one-hot, ls:ALPHA, vs:ALPHA, vs:ALPHA:V; ls:auto and vs:auto choose alpha on the validation split"""
+    labels: Annotated[tuple[str, ...], tyro.conf.arg(help=_LABELS)] = ("one-hot", "ls:0.1", "vs:0.3")
     seeds: int = 1
     """number of seeds per label (0, 1, ...); three or more give confidence intervals over seeds"""
     out: Path = Path("runs/compare")

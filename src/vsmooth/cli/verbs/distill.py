@@ -20,7 +20,7 @@ from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.experiments.teaching.distill import DistillPlan, distill
 from vsmooth.experiments.teaching.sources import open_teachers
 from vsmooth.head import LogitSet
-from vsmooth.losses import Divergence, DivergenceKind, parse_objective
+from vsmooth.losses import FORMS, Divergence, DivergenceKind, parse_objective
 from vsmooth.recipes import Recipe
 
 
@@ -44,8 +44,7 @@ class Distill(TrainingOptions):
 
     teacher: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """a run folder, timm:NAME (pretrained), or an npz file with logits and labels of the training split"""
-    label: str = "one-hot"
-    """label of the students' own cross entropy: one-hot, ls:ALPHA, vs:ALPHA or vs:ALPHA:V"""
+    label: Annotated[str, tyro.conf.arg(help=f"of the students' own loss: {FORMS}; see vsmooth labels")] = "one-hot"
     gamma: float = 1.0
     """weight of the divergence from the teacher, 0..1; the student's own cross entropy weighs 1 - gamma"""
     tau: float = 30.0
@@ -73,7 +72,7 @@ class Distill(TrainingOptions):
         return cls(recipe=recipe.name, setting=StudentSetting(**vars(setting_of(recipe.spec))))
 
     def base(self) -> RunSpec:
-        """The student without a teacher; ``ValueError`` for a label whose alpha is left to choose."""
+        """The student without a teacher; ``ValueError`` for a label whose value is left to choose."""
         return spec_of(self.setting).with_objective(parse_objective(self.label))
 
     def method(self) -> Distillation:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
+import tyro
 from rich.console import Console
 
 from vsmooth.cli.display import Display, say_metrics
@@ -14,7 +15,7 @@ from vsmooth.cli.images import say_replaced
 from vsmooth.cli.training_options import TrainingOptions, setting_of, spec_of
 from vsmooth.experiments.run import run_experiment
 from vsmooth.experiments.specs.run_spec import RunSpec
-from vsmooth.losses import parse_objective
+from vsmooth.losses import FORMS, parse_objective
 from vsmooth.recipes import Recipe
 
 
@@ -28,8 +29,7 @@ class Train(TrainingOptions):
     Ctrl-C saves; the same command resumes. Several GPUs: torchrun --nproc-per-node 4 -m vsmooth train ...
     """
 
-    label: str = "vs:0.3"
-    """one-hot, ls:ALPHA, vs:ALPHA or vs:ALPHA:V (V virtual classes; V = K if left out)"""
+    label: Annotated[str, tyro.conf.arg(help=f"{FORMS}; see vsmooth labels")] = "vs:0.3"
     seed: int = 0
     """seed of the initial weights and of the order and augmentation of the images"""
     out: Path = Path("runs/train")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -17,6 +16,7 @@ from vsmooth.losses.closed_form import wide
 from vsmooth.losses.objective import Objective, shortest
 from vsmooth.losses.rows import IGNORED, as_rows, check_tensors
 
+_LARGEST = 1e6  # far above any number of use; a network diverges long before
 Expect = Callable[[Tensor], Tensor]  # values (n, K) -> <y, values> of each row, (n,)
 
 
@@ -82,7 +82,7 @@ class RealRival(Rival):
         """(n,) losses of logits (n, K) in float32 or float64; ``expect`` takes the true class's of n x K values."""
 
 
-def check_number(name: str, value: float, low: float, high: float = math.inf, *, above: bool = False) -> None:
+def check_number(name: str, value: float, low: float, high: float = _LARGEST, *, above: bool = False) -> None:
     """``ValueError`` unless ``low <= value < high``; ``above``: unless ``low < value < high``."""
     known = isinstance(value, int | float | Real) and not isinstance(value, bool)
     if not known or not low <= value < high or (above and value == low):

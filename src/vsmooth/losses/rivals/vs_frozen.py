@@ -31,7 +31,7 @@ class FrozenVirtualSmoothing(RealRival):
     description: ClassVar[About] = About(
         "log(exp(logsumexp z) + K) - (1 - ALPHA) z_y",
         "control: VS with virtual logits fixed at 0, which pins the logsumexp of the real ones",
-        "none: no virtual rows",
+        "none",
         "a control of vsmooth",
     )
 
