@@ -1,7 +1,7 @@
 """``python -m benchmarks``: every speed claim of the project, as ratios measured side by side in this run.
 
-``python -m benchmarks networks`` and ``python -m benchmarks attacks`` are tables of their own: images/s of each
-network, and attacks against those of other libraries.
+``python -m benchmarks networks``, ``attacks`` and ``vocabulary`` are tables of their own: images/s of each network,
+attacks against those of other libraries, and the head of a language model.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import chain
 
 import torch
 
-from benchmarks import attacks, calibration, distillation, loss, networks, training
+from benchmarks import attacks, calibration, distillation, loss, networks, training, vocabulary
 from vsmooth.experiments.environment import describe_environment
 
 
@@ -21,6 +21,8 @@ def main() -> int:
         return networks.main(sys.argv[2:])
     if sys.argv[1:2] == ["attacks"]:
         return attacks.main(sys.argv[2:])
+    if sys.argv[1:2] == ["vocabulary"]:
+        return vocabulary.main(sys.argv[2:])
     about = describe_environment("as in each row", torch.device("cpu"))
     print(", ".join(f"{name} {value}" for name, value in about.items()))
     print("Medians of interleaved rounds; below 1 is faster (or smaller) than what it is measured against,")

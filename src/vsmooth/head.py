@@ -2,6 +2,7 @@
 
 # torch.jit.script reads the annotations of the heads as types, so they are not postponed in this file.
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,17 +23,27 @@ class VirtualHead:
 
     ``num_classes`` is K, ``num_virtual`` is V. In train mode, or within :func:`all_logits`, the output has K + V
     channels; in eval mode K, and the virtual rows are not computed.
+
+    ``offset`` is added to the virtual logits: 0, or log V where one row stands for V collapsed classes.
     """
 
     training: bool
     num_classes: int
     num_virtual: int
+    offset: float
     keep_virtual: bool
 
     def _used(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
         if self.training or self.keep_virtual:
-            return weight, bias
+            return weight, self.with_offset(weight, bias)
         return weight[: self.num_classes], None if bias is None else bias[: self.num_classes]
+
+    def with_offset(self, weight: Tensor, bias: Tensor | None) -> Tensor | None:
+        """The bias of all K + V rows, with the offset of the virtual ones."""
+        if self.offset == 0.0:
+            return bias
+        own = weight.new_zeros(weight.shape[0]) if bias is None else bias
+        return torch.cat((own[: self.num_classes], own[self.num_classes :] + self.offset))
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, local_metadata: Any, strict: bool,
@@ -56,15 +67,17 @@ class VirtualHead:
         return f"{here}: the weights are of a model with fewer classes"
 
     def extra_repr(self) -> str:
-        return f"num_classes={self.num_classes}, num_virtual={self.num_virtual}"
+        collapsed = f", offset={self.offset:.4g}" if self.offset else ""
+        return f"num_classes={self.num_classes}, num_virtual={self.num_virtual}{collapsed}"
 
 
 class VirtualLinear(VirtualHead, nn.Linear):
     """A ``Linear`` classifier with V virtual classes: (..., D) -> (..., K + V) in train mode, (..., K) in eval mode."""
 
-    def __init__(self, plain: nn.Linear, num_virtual: int) -> None:
+    def __init__(self, plain: nn.Linear, num_virtual: int, offset: float = 0.0) -> None:
         nn.Linear.__init__(self, plain.in_features, plain.out_features + num_virtual, plain.bias is not None)
         _copy_real_rows(self, plain, num_virtual)
+        self.offset = offset
 
     def forward(self, input: Tensor) -> Tensor:
         return F.linear(input, *self._used(self.weight, self.bias))
@@ -78,9 +91,10 @@ class VirtualLinear(VirtualHead, nn.Linear):
 class VirtualConv2d(VirtualHead, nn.Conv2d):
     """A 1x1 ``Conv2d`` classifier with V virtual classes: (N, D, H, W) -> (N, K + V, H, W), K in eval mode."""
 
-    def __init__(self, plain: nn.Conv2d, num_virtual: int) -> None:
+    def __init__(self, plain: nn.Conv2d, num_virtual: int, offset: float = 0.0) -> None:
         nn.Conv2d.__init__(self, plain.in_channels, plain.out_channels + num_virtual, 1, bias=plain.bias is not None)
         _copy_real_rows(self, plain, num_virtual)
+        self.offset = offset
 
     def forward(self, input: Tensor) -> Tensor:
         return F.conv2d(input, *self._used(self.weight, self.bias))
@@ -92,7 +106,7 @@ class VirtualConv2d(VirtualHead, nn.Conv2d):
 
 
 def add_virtual_classes(
-    model: Module, num_virtual: int | None = None, head: str | nn.Module | None = None
+    model: Module, num_virtual: int | None = None, head: str | nn.Module | None = None, *, collapsed: bool = False
 ) -> Module | VirtualLinear | VirtualConv2d:
     """Give the classifier of ``model`` V virtual classes, in place.
 
@@ -106,6 +120,8 @@ def add_virtual_classes(
         num_virtual: V; ``None`` means V = K.
         head: the classifier, as a module or as a name from ``model.named_modules()``; needed only where it cannot be
             found automatically.
+        collapsed: one row in place of V equal ones, with log V added to its logit; for
+            ``VirtualSmoothing(alpha, num_virtual, collapsed=True)``.
 
     Returns:
         ``model``, changed in place.
@@ -128,7 +144,9 @@ def add_virtual_classes(
         _check_same_map(plain)
     _warn_if_frozen(name, plain)
     count = num_virtual or plain.weight.shape[0]
-    wide = VirtualLinear(plain, count) if isinstance(plain, nn.Linear) else VirtualConv2d(plain, count)
+    rows, offset = (1, math.log(count)) if collapsed else (count, 0.0)
+    kind = VirtualLinear if isinstance(plain, nn.Linear) else VirtualConv2d
+    wide = kind(plain, rows, offset)  # type: ignore[arg-type]
     return _replace(model, name, wide)
 
 

@@ -14,63 +14,9 @@ from torch import Tensor
 from vsmooth.about import About
 from vsmooth.bounds import check_most
 from vsmooth.shares import RedrawnShares
+from vsmooth.targets import check_index_targets, check_not_one_hot, check_probabilities
 
-_SUM_TOLERANCE = 1e-3
-_SUM_TOLERANCE_HALF = 2e-2
 _MOST_VIRTUAL = 1_000_000
-
-
-def check_probabilities(targets: Tensor, num_classes: int, class_dim: int = 1) -> None:
-    """Raise ``ValueError`` unless ``targets`` are distributions over ``num_classes`` along ``class_dim``."""
-    if targets.shape[class_dim] != num_classes:
-        raise ValueError(
-            f"probability targets have {targets.shape[class_dim]} columns, expected one per real class: {num_classes}"
-        )
-    tolerance = _SUM_TOLERANCE_HALF if targets.dtype.itemsize == 2 else _SUM_TOLERANCE
-    dtype = torch.promote_types(targets.dtype, torch.float32)
-    # In parts: a sum in another dtype makes a copy of what it sums.
-    sums = torch.cat([part.sum(class_dim, dtype=dtype) for part in targets.detach().split(256)])
-    worst = (sums - 1).abs().max() if sums.numel() else sums.new_zeros(())
-    if not worst <= tolerance:  # also true for NaN
-        _check_not_multi_hot(targets, class_dim)
-        raise ValueError(
-            f"probability targets must sum to 1 over the classes; a row is off by {worst.item():.4g}: normalise them"
-        )
-    if targets.numel() and targets.detach().amin() < 0:
-        raise ValueError(f"probability targets must not be negative, got {targets.min().item():.4g}")
-
-
-def _check_not_multi_hot(targets: Tensor, class_dim: int) -> None:
-    ones = targets.detach() == 1
-    if (ones | (targets == 0)).all() and (ones.sum(class_dim) > 1).any():
-        raise ValueError(
-            "targets have rows with several ones: multi-label targets are not supported; give one class or one "
-            "distribution for each sample"
-        )
-
-
-def check_not_one_hot(targets: Tensor, num_classes: int) -> None:
-    """Raise ``ValueError`` for integers or booleans (N, K, ...), which are one-hot labels and not class indices."""
-    if not targets.is_floating_point() and targets.ndim > 1 and targets.shape[1] == num_classes:
-        _check_not_multi_hot(targets, 1)
-        raise ValueError(
-            f"targets of {targets.dtype} and shape {tuple(targets.shape)} look like one-hot labels: use floating "
-            "point, targets.float(), or class indices, targets.argmax(1)"
-        )
-
-
-def check_index_targets(targets: Tensor, num_classes: int, ignore_index: int | None = None) -> None:
-    """Raise ``ValueError`` naming the value unless all indices are in ``0 .. num_classes - 1`` (or ignored)."""
-    used = targets if ignore_index is None else targets[targets != ignore_index]
-    if used.numel() == 0:
-        return
-    low, high = (int(v) for v in used.aminmax())
-    if low < 0 or high >= num_classes:
-        allowed = "" if ignore_index is None else f" (or ignore_index={ignore_index})"
-        raise ValueError(
-            f"target {low if low < 0 else high} is out of range: class indices must be in "
-            f"0..{num_classes - 1}{allowed}; check num_classes={num_classes} or the labels"
-        )
 
 
 def check_num_classes(num_classes: int) -> None:
@@ -227,13 +173,17 @@ class VirtualSmoothing(LabelScheme):
             V non-negative numbers that sum to 1: a fixed distribution, the same for all samples.
             ``NoisyUniform(0.005)`` or ``RandomIntegers()``: redrawn for each sample and step, as in the authors' code
             for the ablation of the paper.
+        collapsed: one virtual logit stands for all V: it is log V above each of V equal ones, which
+            ``add_virtual_classes(model, V, collapsed=True)`` adds. Not with a distribution.
 
-    Limits: ``alpha = 0`` is cross entropy over K + V logits with hard labels.
+    Limits: ``alpha = 0`` is cross entropy over K + V logits with hard labels. Where V virtual logits are equal, the
+    collapsed loss is less by the constant alpha log V, with the same gradient for the features and the real classes.
     Source: "Training Deep Neural Networks with Virtual Smoothing Classes", AAAI 2025, Sec. 3.1.
     """
 
     num_virtual: int | None = None
     distribution: tuple[float, ...] | RedrawnShares | None = None
+    collapsed: bool = False
     name: ClassVar[str] = "virtual-smoothing"
     short_name: ClassVar[str] = "VS"
     about: ClassVar[About] = About(
@@ -250,6 +200,8 @@ class VirtualSmoothing(LabelScheme):
             raise ValueError(f"num_virtual must be a whole number of at least 1 (or None for V = K), got {virtual!r}")
         if virtual is not None:
             check_most("num_virtual", virtual, _MOST_VIRTUAL, "each is a row of weights, a logit of every image")
+        if self.collapsed and self.distribution is not None:
+            raise ValueError("collapsed virtual classes share alpha equally: leave out the distribution, or collapsed")
         if self.distribution is not None and not isinstance(self.distribution, RedrawnShares):
             shares = tuple(float(share) for share in self.distribution)
             object.__setattr__(self, "distribution", shares)
@@ -263,29 +215,37 @@ class VirtualSmoothing(LabelScheme):
         if self.num_virtual is not None and len(shares) != self.num_virtual:
             raise ValueError(f"distribution has {len(shares)} numbers for num_virtual={self.num_virtual}")
 
+    def count(self, num_classes: int) -> int:
+        """V: how many virtual classes share alpha."""
+        return self._fixed_virtual() or num_classes
+
     def _fixed_virtual(self) -> int | None:
         return len(self.distribution) if isinstance(self.distribution, tuple) else self.num_virtual
 
     def width(self, num_classes: int) -> int:
-        return num_classes + (self._fixed_virtual() or num_classes)
+        return num_classes + (1 if self.collapsed else self.count(num_classes))
 
     def smoothing_slice(self, num_classes: int, width: int) -> slice:
-        fixed = self._fixed_virtual()
         if width == num_classes:
             raise ValueError(
                 f"logits have {width} classes, but virtual smoothing needs more than the {num_classes} real ones; in "
                 "eval mode use torch.nn.functional.cross_entropy as validation loss, or all_logits(model) for all "
                 "logits; a model without virtual classes wants add_virtual_classes(model)"
             )
+        fixed = 1 if self.collapsed else self._fixed_virtual()
         if (width != num_classes + fixed) if fixed else (width < num_classes):
-            loose = f"more than {num_classes}, {2 * num_classes} for V = K"
-            fits = f"exactly {num_classes + fixed}" if fixed else loose
-            raise ValueError(
-                f"logits have {width} classes, but virtual smoothing with num_classes={num_classes} and "
-                f"num_virtual={fixed} needs {fits}; widen the model with add_virtual_classes(model) and, in eval "
-                "mode, ask for all logits with all_logits(model)"
-            )
+            raise ValueError(self._explain_width(num_classes, width, fixed))
         return slice(num_classes, width)
+
+    def _explain_width(self, num_classes: int, width: int, fixed: int | None) -> str:
+        loose = f"more than {num_classes}, {2 * num_classes} for V = K"
+        fits = f"exactly {num_classes + fixed}" if fixed else loose
+        kind, option = ("collapsed ", ", collapsed=True") if self.collapsed else ("", "")
+        return (
+            f"logits have {width} classes, but {kind}virtual smoothing with num_classes={num_classes} and "
+            f"num_virtual={self._fixed_virtual()} needs {fits}; widen the model with add_virtual_classes(model{option})"
+            " and, in eval mode, ask for all logits with all_logits(model)"
+        )
 
     def smoothing_weights(self, size: int) -> tuple[float, ...] | None:
         return self.distribution if isinstance(self.distribution, tuple) else None

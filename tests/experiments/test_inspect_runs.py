@@ -148,7 +148,8 @@ def test_other_images(run_of: dict[str, Path], toy_dataset: Dataset) -> None:
         inspect_runs(gather_runs([run_of["one"]]), toy_dataset.limited(100), FEW)
 
 
-def test_two_classes_have_no_plane_and_no_similarity(toy_dataset: Dataset, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["vs:0.2", "vs-normalised:0.2", "vs-collapsed:0.2:20"])
+def test_two_classes_have_no_plane_and_no_similarity(toy_dataset: Dataset, tmp_path: Path, text: str) -> None:
     def pair(split: ImageSet) -> ImageSet:
         kept = split.labels < 2
         return ImageSet(split.images[kept], split.labels[kept])
@@ -156,12 +157,13 @@ def test_two_classes_have_no_plane_and_no_similarity(toy_dataset: Dataset, tmp_p
     assert isinstance(toy_dataset.train, ImageSet)
     assert isinstance(toy_dataset.test, ImageSet)
     two = Dataset("two", ("a", "b"), pair(toy_dataset.train), pair(toy_dataset.test))
-    spec = RunSpec("two", "small", parse_objective("vs-normalised:0.2"), epochs=1, batch_size=32)
+    spec = RunSpec("two", "small", parse_objective(text), epochs=1, batch_size=32)
     run_experiment(spec, two, tmp_path)
     (record,) = inspect_runs(gather_runs([tmp_path]), two, FEW)
     assert (record.classes, record.similarity) == ((), None)
     assert record.virtual is not None
     assert record.virtual.alpha == 0.2
+    assert record.virtual.num_virtual == spec.objective.num_virtual(2)
     with pytest.raises(ValueError, match="takes three classes or more"):
         inspect_runs(gather_runs([tmp_path]), two, replace(FEW, human=torch.ones(40, 2)))
 

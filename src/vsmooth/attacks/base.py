@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vsmooth.attacks.target import Target
 from vsmooth.attacks.threat import ThreatModel
-from vsmooth.labels import check_index_targets
+from vsmooth.targets import check_index_targets
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,8 +33,8 @@ def network_for(
     mean, std = statistics or (None, None)
     channels, height, width = image_shape
     model = build_model(spec.model, num_classes, channels, mean, std, (height, width), spec.drop_path)
-    virtual = spec.objective.num_virtual(num_classes)
-    return add_virtual_classes(model, virtual) if virtual else model
+    labels = spec.objective.virtual_labels
+    return add_virtual_classes(model, labels.count(num_classes), collapsed=labels.collapsed) if labels else model
 
 
 def prepared_network(spec: RunSpec, dataset: Dataset, accelerator: Accelerator, execution: Execution) -> nn.Module:

@@ -22,6 +22,6 @@ def variant_of(spec: RunSpec, num_classes: int, teacher: TeacherRecord | None = 
 
 def objective_record(objective: Objective, num_classes: int) -> ObjectiveRecord:
     """An objective for K = ``num_classes`` as records name it; V is in its name where it is not K."""
-    virtual = objective.num_virtual(num_classes)
-    count = f" V={virtual}" if virtual not in (0, num_classes) else ""
-    return ObjectiveRecord(objective.text, objective.kind, objective.name + count, objective.parameter, virtual)
+    rows = objective.num_virtual(num_classes)
+    name = objective.name_for(num_classes)
+    return ObjectiveRecord(objective.text, objective.kind, name, objective.parameter, rows)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from vsmooth.labels import LabelSmoothing, OneHot, VirtualSmoothing
 from vsmooth.losses.objective import LabelObjective, Objective
 from vsmooth.losses.rivals import (
+    CollapsedVirtualSmoothing,
     ConfidencePenalty,
     DummyClasses,
     Flsd53,
@@ -54,6 +55,7 @@ CATALOGUE: Mapping[str, Entry] = {
     "one-hot": Entry(_labels(OneHot)),
     "ls": Entry(_labels(LabelSmoothing), (ALPHA,)),
     "vs": Entry(_labels(VirtualSmoothing), (ALPHA, VIRTUAL), optional=1),
+    "vs-collapsed": Entry(CollapsedVirtualSmoothing, (ALPHA, VIRTUAL), optional=1),
     "scaled": Entry(ScaledCrossEntropy, (ALPHA,)),
     "vs-normalised": Entry(NormalisedVirtualSmoothing, (ALPHA,)),
     "vs-frozen": Entry(FrozenVirtualSmoothing, (ALPHA,), stand_in=0.1),

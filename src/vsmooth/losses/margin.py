@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor
 
-from vsmooth.labels import check_index_targets
 from vsmooth.losses.closed_form import is_transformed, wide
+from vsmooth.targets import check_index_targets
 
 _FLOOR = 1e-12
 

@@ -66,6 +66,12 @@ class Objective(ABC):
         labels = self.virtual_labels
         return 0 if labels is None else labels.width(num_classes) - num_classes
 
+    def name_for(self, num_classes: int) -> str:
+        """The name in a comparison of ``num_classes`` real classes, with V where it is not K: "VS 0.3 V=20"."""
+        labels = self.virtual_labels
+        count = num_classes if labels is None else labels.count(num_classes)
+        return self.name if count == num_classes else f"{self.name} V={count}"
+
     @abstractmethod
     def loss(self, logits: Tensor, targets: Tensor, num_classes: int) -> Tensor:
         """The mean loss, a scalar, of logits (N, K + V) against class indices (N,) or probabilities (N, K).
@@ -90,7 +96,8 @@ class LabelObjective(Objective):
     @property
     def text(self) -> str:
         """Raises:
-            ValueError: virtual classes whose distribution is not uniform (fixed or redrawn), which the text cannot say.
+            ValueError: virtual classes that the text cannot say: whose distribution is not uniform (fixed or redrawn),
+                and collapsed ones.
         """
         scheme = self.scheme
         if isinstance(scheme, OneHot):
@@ -99,6 +106,11 @@ class LabelObjective(Objective):
             raise ValueError(
                 "an experiment's label has no text for a distribution over the virtual classes, fixed or redrawn; use "
                 "SmoothedCrossEntropy in your own training loop"
+            )
+        if isinstance(scheme, VirtualSmoothing) and scheme.collapsed:
+            raise ValueError(
+                "collapsed virtual classes are an objective of their own, typed vs-collapsed:ALPHA: use "
+                "CollapsedVirtualSmoothing of vsmooth.losses.rivals"
             )
         text = f"{scheme.short_name.lower()}:{shortest(scheme.alpha)}"
         count = scheme.num_virtual if isinstance(scheme, VirtualSmoothing) else None

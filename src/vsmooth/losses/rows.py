@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vsmooth.labels import LabelScheme, check_index_targets, check_not_one_hot, check_probabilities
+from vsmooth.labels import LabelScheme
 from vsmooth.losses.closed_form import is_transformed
+from vsmooth.targets import check_index_targets, check_not_one_hot, check_probabilities
 
 IGNORED = -100  # what torch's cross entropy ignores unless told otherwise
 

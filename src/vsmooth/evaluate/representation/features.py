@@ -62,7 +62,10 @@ def _pooled(inputs: Tensor) -> Tensor:
 
 def _features(classifier: nn.Linear | nn.Conv2d, activations: Tensor, predictions: Predictions) -> Features:
     weight = classifier.weight.detach().float().cpu().flatten(1)
-    bias = weight.new_zeros(len(weight)) if classifier.bias is None else classifier.bias.detach().float().cpu()
+    own = classifier.bias
+    if isinstance(classifier, VirtualHead):
+        own = classifier.with_offset(classifier.weight, own)
+    bias = weight.new_zeros(len(weight)) if own is None else own.detach().float().cpu()
     if activations.ndim != 2 or len(activations) != len(predictions):
         raise ValueError(
             f"the classifier's input has shape {tuple(activations.shape)} for {len(predictions)} images: it needs one "

@@ -8,11 +8,13 @@ from vsmooth.losses.rivals.margin_smoothing import MarginSmoothing
 from vsmooth.losses.rivals.max_sup import MaxSup
 from vsmooth.losses.rivals.poly import Poly
 from vsmooth.losses.rivals.scaled import ScaledCrossEntropy
+from vsmooth.losses.rivals.vs_collapsed import CollapsedVirtualSmoothing
 from vsmooth.losses.rivals.vs_frozen import FrozenVirtualSmoothing
 from vsmooth.losses.rivals.vs_normalised import NormalisedVirtualSmoothing
 from vsmooth.losses.rivals.z_loss import ZLoss
 
 __all__ = [
+    "CollapsedVirtualSmoothing",
     "ConfidencePenalty",
     "DummyClasses",
     "Flsd53",
