@@ -204,7 +204,7 @@ class Forked(Shared):
 
 
 @pytest.mark.parametrize(
-    ("kind", "folded", "left"), [(Branching, 1, 0), (Unfollowable, 0, 2), (Shared, 0, 2), (Forked, 0, 0)]
+    ("kind", "folded", "left"), [(Branching, 1, 0), (Unfollowable, 0, 2), (Shared, 0, 0), (Forked, 0, 0)]
 )
 def test_what_cannot_be_folded_is_left(kind: type[nn.Module], folded: int, left: int) -> None:
     torch.manual_seed(0)
@@ -264,3 +264,30 @@ def test_the_network_can_be_compiled(dtype: torch.dtype | None) -> None:
 def test_bad_input_is_named(sample: Tensor, dtype: torch.dtype | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         inference_network(make("small", torch.float32), sample, dtype=dtype)
+
+
+@pytest.mark.parametrize("real_only", [True, False], ids=["real", "all"])
+@pytest.mark.parametrize("name", ["resnet8", "wrn-16-4", "timm:efficientnet_b0", "timm:vit_tiny_patch16_224"])
+def test_new_weights_are_taken_over_without_folding_again(name: str, real_only: bool) -> None:
+    model = make(name)
+    network = inference_network(model, images(), real_only=real_only)
+    with torch.no_grad():
+        for tensor in (*model.parameters(), *model.buffers()):
+            if tensor.is_floating_point():
+                tensor.mul_(1.1).add_(0.01)
+    network.follow(model)
+    with all_logits(model) as wide:
+        expected = (model if real_only else wide)(images())[:, : K if real_only else K + V]
+    torch.testing.assert_close(network(images()).double(), expected.float().double(), rtol=1e-5, atol=1e-5)
+
+
+def test_new_weights_are_taken_over_in_half_precision() -> None:
+    model = make("resnet8", torch.float32)
+    network = inference_network(model, images(dtype=torch.float32), dtype=torch.bfloat16)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(1.5)
+    network.follow(model)
+    anew = inference_network(model, images(dtype=torch.float32), dtype=torch.bfloat16)
+    assert {weight.dtype for weight in network.parameters()} == {torch.bfloat16, torch.float32}
+    torch.testing.assert_close(network(images(dtype=torch.float32)), anew(images(dtype=torch.float32)))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, fx, nn
-from torch.fx.experimental.optimization import fuse
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 _TOLERANCE = 1e-3  # of the largest logit (or of 1), and of an input gradient's length
 _AT_A_KINK = 0.1  # the same of one image, where rounding may take the other side of a ReLU
@@ -17,11 +18,16 @@ _RANDOM_AIMS = 3
 
 @dataclass(frozen=True, eq=False)
 class Folded:
-    """network: `count` of its BatchNorms are folded. refused: why none is, "" where some are or none can be."""
+    """network: `count` of its BatchNorms are folded. refused: why none is, "" where some are or none can be.
+
+    pairs: for each convolution of `network` that holds a BatchNorm, the name of that BatchNorm in the plain network;
+    names of convolutions and of all other parts are the same in both.
+    """
 
     network: nn.Module
     count: int
     refused: str = ""
+    pairs: dict[str, str] = field(default_factory=dict)
 
 
 def fold_batch_norms(plain: nn.Module, inputs: Tensor) -> Folded:
@@ -39,14 +45,22 @@ def fold_batch_norms(plain: nn.Module, inputs: Tensor) -> Folded:
     if not _count(plain):
         return Folded(plain, 0)
     with torch.no_grad():
-        changed = _folded(copy.deepcopy(plain))
+        changed, pairs = _fold_copy(plain)
         count = _count(plain) - _count(changed)
         for name, module in list(changed.named_modules()):
             if name and type(module) is nn.BatchNorm2d:
                 changed.set_submodule(name, _scale_shift(module))
     if refused := _disagreement(plain, changed, inputs):
         return Folded(plain, 0, refused)
-    return Folded(changed, count)
+    return Folded(changed, count, pairs=pairs)
+
+
+def _fold_copy(plain: nn.Module) -> tuple[nn.Module, dict[str, str]]:
+    copied = copy.deepcopy(plain)
+    names = {module: name for name, module in copied.named_modules()}
+    fused: dict[nn.Module, nn.Module] = {}
+    changed = _folded(copied, fused)
+    return changed, {name: names[fused[module]] for name, module in changed.named_modules() if module in fused}
 
 
 def _disagreement(plain: nn.Module, changed: nn.Module, inputs: Tensor) -> str:
@@ -92,17 +106,39 @@ def _input_gradient(network: nn.Module, inputs: Tensor, aim: Tensor) -> Tensor:
     return torch.zeros_like(pixels) if gradient is None else gradient
 
 
-def _folded(network: nn.Module) -> nn.Module:
-    """As much of `network` as can be traced, in place; where the whole cannot, its parts one by one."""
+def _folded(network: nn.Module, fused: dict[nn.Module, nn.Module]) -> nn.Module:
+    """As much of `network` as can be traced, in place; where the whole cannot, its parts one by one.
+
+    `fused` gets each new convolution with the BatchNorm that it holds.
+    """
     if not _count(network) or isinstance(network, _BatchNorm):
         return network
     try:
         # Called without gradients, so that code which asks for them (checkpointing) is traced without.
-        return fuse(fx.GraphModule(network, _Tracer().trace(network)), inplace=True, no_trace=True)
+        traced = fx.GraphModule(network, _Tracer().trace(network))
     except Exception:  # the code of any network runs here, on values that stand for tensors
         for name, child in list(network.named_children()):
-            setattr(network, name, _folded(child))
+            setattr(network, name, _folded(child, fused))
         return network
+    return _fuse(traced, fused)
+
+
+def _fuse(traced: fx.GraphModule, fused: dict[nn.Module, nn.Module]) -> fx.GraphModule:
+    """Each convolution whose only reader is a BatchNorm, and which is called once, takes it up."""
+    modules = dict(traced.named_modules())
+    calls = Counter(node.target for node in traced.graph.nodes if node.op == "call_module")
+    for norm in [node for node in traced.graph.nodes if node.op == "call_module" and calls[node.target] == 1]:
+        conv = norm.args[0] if norm.args else None
+        if not isinstance(conv, fx.Node) or conv.op != "call_module" or calls[conv.target] > 1 or len(conv.users) > 1:
+            continue
+        before, after = modules[str(conv.target)], modules[str(norm.target)]
+        if type(before) is nn.Conv2d and type(after) is nn.BatchNorm2d and after.track_running_stats:
+            whole = fuse_conv_bn_eval(before, after)
+            fused[whole] = after
+            traced.set_submodule(str(conv.target), whole)
+            norm.replace_all_uses_with(conv)
+            traced.graph.erase_node(norm)
+    return fx.GraphModule(traced, traced.graph)
 
 
 def _count(network: nn.Module) -> int:
@@ -116,16 +152,22 @@ class _Tracer(fx.Tracer):
         return isinstance(m, _BatchNorm) or not _count(m)
 
 
+def scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor] | None:
+    """s and t, (C,), of the `x s + t` that a BatchNorm computes in eval mode; None where it keeps no statistics."""
+    if not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None or norm.running_var is None:
+        return None
+    scale = (norm.running_var + norm.eps).rsqrt()
+    scale = scale if norm.weight is None else scale * norm.weight
+    return scale, -norm.running_mean * scale if norm.bias is None else norm.bias - norm.running_mean * scale
+
+
 def _scale_shift(norm: nn.BatchNorm2d) -> nn.Module:
     """What a BatchNorm does in eval mode; itself where it keeps no statistics."""
-    mean, variance = norm.running_mean, norm.running_var
-    if mean is None or variance is None:
-        return norm
-    scale = (variance + norm.eps).rsqrt() * (1 if norm.weight is None else norm.weight)
-    return _ScaleShift(scale, (0 if norm.bias is None else norm.bias) - mean * scale)
+    found = scale_and_shift(norm)
+    return norm if found is None else ScaleShift(*found)
 
 
-class _ScaleShift(nn.Module):
+class ScaleShift(nn.Module):
     """`x s + t` per channel, x (N, C, H, W): one pass over the activations, and one back."""
 
     scale: Tensor

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 
 from vsmooth.classifier import find_classifier
 from vsmooth.head import remove_virtual_classes, virtual_heads
-from vsmooth.models.folding import Folded, fold_batch_norms
+from vsmooth.models.folding import Folded, ScaleShift, fold_batch_norms, scale_and_shift
 from vsmooth.models.normalise import NormalisedModel
 
 Precision = Literal["fp32", "bf16"]
@@ -31,8 +33,22 @@ class InferenceNetwork(nn.Module):
 
     def __init__(self, normalise: nn.Module, body: Folded, dtype: torch.dtype | None) -> None:
         super().__init__()
+        self._links = tuple(_links(body))  # before parts are wrapped, which changes their names
+        if dtype not in (None, torch.float32):
+            body = replace(body, network=_with_exact_classifier(body.network.to(dtype)))
         self.normalise, self.body, self.dtype = normalise, body.network, dtype
         self.folded, self.refused = body.count, body.refused
+
+    @torch.no_grad()
+    def follow(self, model: nn.Module) -> None:
+        """Take over the present weights and statistics of `model`, of which this network was made.
+
+        Nothing is traced or compared again: each folded convolution is multiplied anew, the rest is copied.
+        """
+        normalise, plain = _parts(model)
+        self.normalise.load_state_dict(normalise.state_dict())
+        for take_over in self._links:
+            take_over(plain)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.body(_Relaid.apply(self.normalise(images), self.dtype))
@@ -76,14 +92,52 @@ def inference_network(
         raise ValueError(f"dtype must be floating point, such as torch.bfloat16, got {dtype}")
     normalise, plain = _parts(_evaluated_copy(model, real_only))
     body = fold_batch_norms(plain, normalise(sample_images).detach()) if fold else Folded(plain, 0)
-    if dtype not in (None, torch.float32):
-        body = replace(body, network=_with_exact_classifier(body.network.to(dtype)))
     network = InferenceNetwork(normalise, body, dtype).requires_grad_(False).eval()
+    if dtype is not None:
+        network.follow(model)  # the classifier's weights went through half precision on the way
     if prefers_channels_last(sample_images.device):
         network.body.to(memory_format=torch.channels_last)
     if compile:
         network.compile()
     return network
+
+
+def _links(body: Folded) -> Iterator[Callable[[nn.Module], None]]:
+    """Functions that bring one part of the network each up to date with the plain one that they are given."""
+    for name, module in body.network.named_modules():
+        if name in body.pairs:
+            yield partial(_multiply, module, name, body.pairs[name])
+        elif isinstance(module, ScaleShift):
+            yield partial(_scale, module, name)
+        elif any(True for _ in (*module.parameters(recurse=False), *module.buffers(recurse=False))):
+            yield partial(_copy, module, name)
+
+
+def _multiply(conv: nn.Conv2d, name: str, norm_name: str, plain: nn.Module) -> None:
+    before, found = plain.get_submodule(name), scale_and_shift(plain.get_submodule(norm_name))
+    assert isinstance(before, nn.Conv2d)
+    assert found is not None
+    assert conv.bias is not None
+    scale, shift = found
+    conv.weight.copy_(before.weight * scale.view(-1, 1, 1, 1))
+    conv.bias.copy_(shift if before.bias is None else before.bias * scale + shift)
+
+
+def _scale(module: ScaleShift, name: str, plain: nn.Module) -> None:
+    found = scale_and_shift(plain.get_submodule(name))
+    assert found is not None
+    for own, new in zip((module.scale, module.shift), found, strict=True):
+        own.copy_(new.view_as(own))
+
+
+def _copy(module: nn.Module, name: str, plain: nn.Module) -> None:
+    """Where the virtual classes were removed, the first rows are the real ones."""
+    source = plain.get_submodule(name)
+    for own, new in ((module._parameters, source._parameters), (module._buffers, source._buffers)):
+        for key, tensor in own.items():
+            value = new.get(key)
+            if tensor is not None and value is not None:
+                tensor.copy_(value[: len(tensor)] if tensor.ndim else value)
 
 
 def _parts(model: nn.Module) -> tuple[nn.Module, nn.Module]:
