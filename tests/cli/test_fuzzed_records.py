@@ -269,7 +269,7 @@ def test_a_record_of_an_earlier_schema_is_refused(damaged_root: Path, name: str)
     (path,) = damaged_root.glob(kind.file)
     text = path.read_text()
     try:
-        for schema, remedy in ((1, "this vsmooth reads 2; "), (3, "this vsmooth reads 2; upgrade vsmooth")):
+        for schema, remedy in ((1, "this vsmooth reads 3; "), (4, "this vsmooth reads 3; upgrade vsmooth")):
             path.write_text(json.dumps({**json.loads(text), "schema": schema}))
             with pytest.raises(ValueError, match=rf"{re.escape(str(path))} has schema {schema}, {remedy}"):
                 kind.read(path)

@@ -134,13 +134,13 @@ def test_evaluate_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[s
     [
         (
             "record.json",
-            '{"schema": 2, "label',
+            '{"schema": 3, "label',
             r"record\.json cannot be read \(.*\); delete it and run again",
         ),
-        ("record.json", '{"schema": 2}', r"record\.json is damaged: variant: missing"),
-        ("record.json", '{"schema": 9}', r"record\.json has schema 9, this vsmooth reads 2; upgrade vsmooth"),
+        ("record.json", '{"schema": 3}', r"record\.json is damaged: variant: missing"),
+        ("record.json", '{"schema": 9}', r"record\.json has schema 9, this vsmooth reads 3; upgrade vsmooth"),
         ("spec.json", "", r"spec\.json cannot be read"),
-        ("spec.json", '{"schema": 2, "spec": {}}', r"spec\.json is damaged: "),
+        ("spec.json", '{"schema": 3, "spec": {}}', r"spec\.json is damaged: "),
         ("model.safetensors", "x", r"model\.safetensors is damaged or was replaced: .*; put back a copy"),
     ],
 )
@@ -255,10 +255,10 @@ def test_a_cut_down_set_is_told(
 def test_report_without_a_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = rf"no summary.json in {tmp_path}; `vsmooth compare --out {tmp_path}` creates it"
     assert_one_line(capsys, ["report", str(tmp_path)], message)
-    (tmp_path / "summary.json").write_text('{"schema": 2, "rows": [{"folder": "gone"}], "command": "", ')
+    (tmp_path / "summary.json").write_text('{"schema": 3, "rows": [{"folder": "gone"}], "command": "", ')
     assert_one_line(capsys, ["report", str(tmp_path)], r"summary\.json cannot be read")
     (tmp_path / "summary.json").write_text(
-        '{"schema": 2, "rows": [{"folder": "gone"}], "aggregate": [], "command": "", "environment": {}, "classes": []}'
+        '{"schema": 3, "rows": [{"folder": "gone"}], "aggregate": [], "command": "", "environment": {}, "classes": []}'
     )
     message = r"summary\.json is damaged: rows\[0\]\.folder: there is no finished run 'gone' beside it"
     assert_one_line(capsys, ["report", str(tmp_path)], message)

@@ -21,15 +21,23 @@ import vsmooth.methods
 from vsmooth.data import NO_AUGMENTATION, Batch, Dataset, ImageSet
 from vsmooth.experiments.build import build_network
 from vsmooth.experiments.run import run_experiment
+from vsmooth.experiments.specs.adversarial import (
+    AdversarialTrainingSettings,
+    FastSettings,
+    MartSettings,
+    TradesSettings,
+    one_step,
+)
 from vsmooth.experiments.specs.distillation import Distillation
 from vsmooth.experiments.specs.method import MethodSettings
+from vsmooth.experiments.specs.robust_distillation import RobustDistillationSettings
 from vsmooth.experiments.specs.run_spec import CONVERTER, RunSpec
 from vsmooth.experiments.specs.standard import StandardTraining
 from vsmooth.experiments.teaching.lesson import TeacherSource
 from vsmooth.experiments.teaching.sources import open_teacher
 from vsmooth.experiments.variants import variant_of
 from vsmooth.losses import parse_objective
-from vsmooth.methods import Method, Plain, StepRule
+from vsmooth.methods import Crafting, Method, Plain, StepRule, Watch, WeightPerturbation
 from vsmooth.records.comparison import Comparison
 from vsmooth.records.run import RunRecord, read_record
 from vsmooth.records.serialisation import from_plain
@@ -37,12 +45,20 @@ from vsmooth.train import Interrupted, Listener, make_accelerator, read_weights
 
 BASE = RunSpec("toy", "small", epochs=3, batch_size=32, augmentation=NO_AUGMENTATION)
 OBJECTIVES = ("one-hot", "ls:0.2", "vs:0.3", "vs:0.3:2", "vs-normalised:0.3", "dummy:2", "focal:2")
+WEAK, FEW = Crafting(epsilon=0.01, steps=2, step_size=0.005), Watch(images=8, steps=2)
 # A new method needs a line here: its settings, with what differs from the defaults; so does a new step rule below.
 METHODS: dict[type[MethodSettings], Callable[[TeacherSource], MethodSettings]] = {
     StandardTraining: lambda source: StandardTraining(),
     Distillation: lambda source: Distillation(source.record.fingerprint, gamma=0.5),
+    AdversarialTrainingSettings: lambda source: AdversarialTrainingSettings(WEAK, FEW),
+    FastSettings: lambda source: FastSettings(replace(one_step(), epsilon=0.01), FEW),
+    TradesSettings: lambda source: TradesSettings(replace(WEAK, start="gaussian", fold=False), FEW, beta=2.0),
+    MartSettings: lambda source: MartSettings(replace(WEAK, batchnorm="train"), FEW, beta=2.0),
+    RobustDistillationSettings: lambda source: RobustDistillationSettings(
+        WEAK, FEW, teacher=source.record.fingerprint, gamma=0.5
+    ),
 }
-STEPS: dict[type[StepRule], StepRule] = {Plain: Plain()}
+STEPS: dict[type[StepRule], StepRule] = {Plain: Plain(), WeightPerturbation: WeightPerturbation(0.01, warmup=1)}
 every_pair = pytest.mark.parametrize(("kind", "step"), list(product(METHODS, STEPS)))
 
 
@@ -170,7 +186,8 @@ def test_each_is_a_row_of_its_own_with_the_right_baseline(
     kind: type[MethodSettings], step: type[StepRule], source: TeacherSource
 ) -> None:
     """Beside one-hot and VS in standard training; a taught student is compared with the one that has no teacher."""
-    own, plain = spec_of(kind, step, source, "one-hot"), replace(BASE, step=STEPS[step])
+    own = spec_of(kind, step, source, "one-hot")
+    plain = replace(BASE, step=STEPS[step], method=own.method.untaught() or BASE.method)
     specs = dict.fromkeys(
         spec.with_objective(parse_objective(text)) for spec in (BASE, plain, own) for text in ("one-hot", "vs:0.3")
     )

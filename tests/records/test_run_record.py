@@ -53,7 +53,7 @@ def test_record_survives_the_disk(tmp_path: Path) -> None:
     run = replace(make_run(), selected_from=(Candidate("VS 0.1", 0.1, 0.5, 0.8),))
     write_record(run, tmp_path)
     assert read_record(tmp_path) == run
-    assert json.loads((tmp_path / "record.json").read_text())["schema"] == 2
+    assert json.loads((tmp_path / "record.json").read_text())["schema"] == 3
     assert list(tmp_path.iterdir()) == [tmp_path / "record.json"]
 
 
@@ -75,15 +75,15 @@ def test_failed_write_keeps_the_file_before(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"schema": 2, "x"', r"a\.json cannot be read"),
+        ('{"schema": 3, "x"', r"a\.json cannot be read"),
         ("[1, 2]", r"a\.json was not written by vsmooth"),
         ('{"x": 1}', r"a\.json was not written by vsmooth"),
-        ('{"schema": 3}', r"a\.json has schema 3, this vsmooth reads 2; upgrade vsmooth"),
-        ('{"schema": 1}', r"a\.json has schema 1, this vsmooth reads 2; delete it and run again"),
-        ('{"schema": "2"}', r"a\.json has schema '2', this vsmooth reads 2; delete it and run again"),
-        ('{"format": 1}', r"a\.json is of an earlier vsmooth, without a schema number; this one reads 2; delete it"),
+        ('{"schema": 4}', r"a\.json has schema 4, this vsmooth reads 3; upgrade vsmooth"),
+        ('{"schema": 1}', r"a\.json has schema 1, this vsmooth reads 3; delete it and run again"),
+        ('{"schema": "3"}', r"a\.json has schema '3', this vsmooth reads 3; delete it and run again"),
+        ('{"format": 1}', r"a\.json is of an earlier vsmooth, without a schema number; this one reads 3; delete it"),
         ("[" * 100_000, r"a\.json cannot be read \(it is nested too deeply\); delete it and run again"),
-        ('{"schema": 2, "x": "\\ud8', r"a\.json cannot be read"),
+        ('{"schema": 3, "x": "\\ud8', r"a\.json cannot be read"),
     ],
 )
 def test_unreadable_json(tmp_path: Path, content: str, message: str) -> None:

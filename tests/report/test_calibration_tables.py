@@ -135,7 +135,7 @@ def test_only_labels_of_one_number_of_bins_stand_in_a_table(comparison: Comparis
 def test_a_damaged_record_is_named(comparison: Comparison) -> None:
     calibrate(comparison)
     path = Path(comparison.directory, comparison.runs[0].folder) / "calibration.json"
-    path.write_text(json.dumps({"schema": 2}))
+    path.write_text(json.dumps({"schema": 3}))
     with pytest.raises(ValueError, match=r"calibration\.json is damaged: settings: missing"):
         calibrated_labels(comparison)
 

@@ -16,7 +16,7 @@ from vsmooth.experiments.environment import describe_environment
 from vsmooth.experiments.results import Evaluator, evaluation_batches, split_evaluator
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.experiments.teaching.lesson import Lesson, TeacherSource, make_lesson
-from vsmooth.train import Execution, Listener, Trainer, make_accelerator
+from vsmooth.train import Execution, Listener, Selection, Trainer, make_accelerator
 
 _VALIDATED = ("accuracy", "nll", "ece", "mean_confidence")
 
@@ -63,6 +63,8 @@ def prepare(
         logs=logs,
     )
     check_execution(spec, execution, accelerator)
+    if listener is not None and (doubt := spec.method.doubt()) is not None:
+        listener.on_message(doubt)
     train, validation = training_splits(spec, dataset)
     validate = split_evaluator(validation, accelerator, execution.workers)
     lesson = make_lesson(spec, dataset, teacher, accelerator, execution.workers)
@@ -87,6 +89,7 @@ def prepare(
         keep_checkpoints=execution.keep_checkpoints,
         shard=execution.fsdp,
         step_rule=spec.step,
+        selection=Selection(spec.method.selected_by, spec.method.patience),
         listener=listener,
         environment=describe_environment(spec.precision, accelerator.device),
     )
@@ -97,5 +100,7 @@ def check_execution(spec: RunSpec, execution: Execution, accelerator: Accelerato
     """Raise ``ValueError`` for a way to carry out a training that does not go with ``spec``."""
     if execution.fsdp and spec.compile_model:
         raise ValueError("fsdp and compile do not go together; leave one of them out")
+    if execution.fsdp and spec.method.needs_whole_weights:
+        raise ValueError(f"{spec.method.name} needs the whole weights in each process: leave --fsdp out")
     if execution.fsdp and accelerator.num_processes == 1:
         raise ValueError("fsdp shards over several processes, but there is one: start with torchrun, or leave fsdp out")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,9 +16,8 @@ from vsmooth.evaluate import CleanMetrics, Predictions, evaluate_clean, gather_p
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.experiments.variants import variant_of
 from vsmooth.models import prefers_channels_last
-from vsmooth.records.run import PREDICTIONS, WEIGHTS_FILE, RunRecord, write_record
+from vsmooth.records.run import BEST_WEIGHTS_FILE, PREDICTIONS, WEIGHTS_FILE, BestEpoch, RunRecord, write_record
 from vsmooth.records.teacher import TeacherRecord
-from vsmooth.records.variant import Variant
 from vsmooth.train import CheckpointError, Trained, save_weights
 
 Evaluator = Callable[[nn.Module], Predictions]
@@ -52,25 +51,35 @@ def evaluation_batches(split: Split, device: torch.device, workers: int | None =
     return make_batches(split, plan, Placement(device, channels_last=prefers_channels_last(device), workers=workers))
 
 
-def write_results(
-    spec: RunSpec,
-    dataset: Dataset,
-    trained: Trained,
-    predictions: dict[str, Predictions],
-    folder: Path,
-    teacher: TeacherRecord | None = None,
-    teacher_metrics: Mapping[str, float] | None = None,
-) -> None:
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What is known of a training at its end.
+
+    predictions: by split. metrics: of the test split besides those of the predictions. best_metrics: all test metrics
+    of the best weights; ``None`` where none are kept. teacher: of a student.
+    """
+
+    trained: Trained
+    predictions: Mapping[str, Predictions]
+    metrics: Mapping[str, float]
+    best_metrics: Mapping[str, float] | None = None
+    teacher: TeacherRecord | None = None
+
+
+def write_results(spec: RunSpec, dataset: Dataset, outcome: Outcome, folder: Path) -> None:
     """Write predictions, weights and, last, the record: a folder with a record is a finished run.
 
     Raises:
         CheckpointError: the disk is full or the folder cannot be written; the run stays unfinished.
     """
-    metrics = {**finite_metrics(evaluate_clean(predictions["test"])), **(teacher_metrics or {})}
-    record = _record(spec, dataset, trained, variant_of(spec, dataset.num_classes, teacher), metrics)
+    trained = outcome.trained
+    record = _record(spec, dataset, outcome)
+    networks = {WEIGHTS_FILE: trained.model, BEST_WEIGHTS_FILE: trained.best}
     try:
-        digests = save_predictions(predictions, folder)
-        digests[WEIGHTS_FILE] = save_weights(folder / WEIGHTS_FILE, trained.model.state_dict())
+        digests = save_predictions(outcome.predictions, folder)
+        for name, network in networks.items():
+            if network is not None:
+                digests[name] = save_weights(folder / name, network.state_dict())
         write_record(replace(record, digests=digests), folder)
     except OSError as error:
         raise CheckpointError(
@@ -107,23 +116,26 @@ def check_same_metrics(record: RunRecord, found: Mapping[str, float], folder: Pa
         )
 
 
-def _record(
-    spec: RunSpec, dataset: Dataset, trained: Trained, variant: Variant, metrics: dict[str, float]
-) -> RunRecord:
+def _record(spec: RunSpec, dataset: Dataset, outcome: Outcome) -> RunRecord:
+    trained, best = outcome.trained, None
+    if outcome.best_metrics is not None and spec.method.selected_by is not None:
+        best = BestEpoch(trained.best_epoch, spec.method.selected_by, dict(outcome.best_metrics))
     return RunRecord(
-        variant=variant,
+        variant=variant_of(spec, dataset.num_classes, outcome.teacher),
         seed=spec.seed,
         data=spec.data,
         model=spec.model,
         epochs=spec.epochs,
         parameters=sum(p.numel() for p in trained.model.parameters()),
         num_classes=dataset.num_classes,
-        metrics=metrics,
+        metrics={**finite_metrics(evaluate_clean(outcome.predictions["test"])), **outcome.metrics},
         train_seconds=trained.seconds,
         images_per_second=trained.images_per_second,
         history=trained.history,
         folder=spec.folder,
         environments=trained.environments,
+        best=best,
+        notices=trained.notices,
     )
 
 

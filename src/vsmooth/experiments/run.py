@@ -14,10 +14,12 @@ from vsmooth.digests import DamagedFileError
 from vsmooth.evaluate import CleanMetrics, evaluate_clean
 from vsmooth.experiments.build import network_for, place, training_splits
 from vsmooth.experiments.ownership import owned
-from vsmooth.experiments.prepare import prepare
+from vsmooth.experiments.prepare import Prepared, prepare
 from vsmooth.experiments.results import (
+    Outcome,
     check_same_metrics,
     evaluate_split,
+    evaluation_batches,
     finite_metrics,
     save_predictions,
     write_results,
@@ -29,6 +31,7 @@ from vsmooth.records.comparison import SUMMARY_FILE
 from vsmooth.records.run import (
     PREDICTIONS,
     RECORD_FILE,
+    Checkpoint,
     RunRecord,
     intact_predictions,
     intact_weights,
@@ -36,7 +39,16 @@ from vsmooth.records.run import (
     read_run,
     write_record,
 )
-from vsmooth.train import Execution, Listener, has_checkpoint, load_weights, make_accelerator, read_weights, tracked
+from vsmooth.train import (
+    Execution,
+    Listener,
+    Trained,
+    has_checkpoint,
+    load_weights,
+    make_accelerator,
+    read_weights,
+    tracked,
+)
 from vsmooth.train.processes import launched
 
 _CHECKPOINTS = "checkpoints"
@@ -108,20 +120,37 @@ def _train_and_write(
         logs=folder.parent / "logs",
         listener=listener,
     )
-    accelerator, trainer, lesson = prepared.accelerator, prepared.trainer, prepared.lesson
+    accelerator, trainer = prepared.accelerator, prepared.trainer
     if accelerator.is_main_process:
         _claim_folder(folder, spec, dataset)  # only now: a spec that cannot be built leaves no folder
     accelerator.wait_for_everyone()
     prepared.keep_teacher_logits(folder.parent, listener)
     with tracked(accelerator, listener, folder, spec.to_json()) as trainer.listener:
         trained = trainer.train()
+    outcome = _evaluate(prepared, trained, dataset, execution, teacher)
+    if accelerator.is_main_process:
+        write_results(spec, dataset, outcome, folder)
+    accelerator.wait_for_everyone()
+
+
+def _evaluate(
+    prepared: Prepared, trained: Trained, dataset: Dataset, execution: Execution, teacher: TeacherSource | None
+) -> Outcome:
+    """The networks of a training on the test split, which chooses nothing."""
+    accelerator, lesson = prepared.accelerator, prepared.lesson
+    batches = evaluation_batches(dataset.test, accelerator.device, execution.workers)
+
+    def own_metrics(model: nn.Module) -> dict[str, float]:
+        return dict(prepared.trainer.method.validate(model, batches))
+
     test = evaluate_split(trained.model, dataset.test, accelerator, execution.workers)
     predictions = {"test": test, "validation": prepared.validate(trained.model)}
-    taught = None if lesson is None else lesson.metrics(test)
-    if accelerator.is_main_process:
-        record = None if teacher is None else teacher.record
-        write_results(spec, dataset, trained, predictions, folder, record, taught)
-    accelerator.wait_for_everyone()
+    taught = {} if lesson is None else lesson.metrics(test)
+    metrics, best = {**taught, **own_metrics(trained.model)}, None
+    if trained.best is not None:
+        predicted = evaluate_split(trained.best, dataset.test, accelerator, execution.workers)
+        best = {**finite_metrics(evaluate_clean(predicted)), **own_metrics(trained.best)}
+    return Outcome(trained, predictions, metrics, best, None if teacher is None else teacher.record)
 
 
 def read_spec(folder: Path) -> RunSpec:
@@ -159,12 +188,13 @@ def finished_record(folder: Path) -> RunRecord:
     return record
 
 
-def load_run(folder: str | Path) -> nn.Module:
+def load_run(folder: str | Path, checkpoint: Checkpoint = "last") -> nn.Module:
     """The trained network of a finished run, in eval mode on the CPU: images (N, C, H, W) in [0, 1] to logits (N, K).
 
     The folder alone is enough: classes, image size and normalisation are in its records and weights. A network that
     was trained with virtual classes still has them: :func:`vsmooth.all_logits` shows their logits,
-    :func:`vsmooth.remove_virtual_classes` removes them.
+    :func:`vsmooth.remove_virtual_classes` removes them. ``checkpoint``: the "last" weights, or the "best" ones, of a
+    run whose method watches a metric on the validation split.
 
     Raises:
         ValueError: not a run folder, not finished, or the weights are not those of the record.
@@ -172,7 +202,7 @@ def load_run(folder: str | Path) -> nn.Module:
     """
     folder = Path(folder)
     spec, record = read_spec(folder), finished_record(folder)
-    weights = intact_weights(folder, record)
+    weights = intact_weights(folder, record, checkpoint)
     model = network_for(spec, record.num_classes, trained_image_shape(folder))
     load_weights(model, read_weights(weights), weights)
     return model.eval()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vsmooth.experiments.specs.method import describe
+from vsmooth.experiments.specs.method import MethodSettings, describe
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.losses import Objective
 from vsmooth.records.objective import ObjectiveRecord
@@ -14,10 +14,16 @@ def variant_of(spec: RunSpec, num_classes: int, teacher: TeacherRecord | None = 
     """What tells a run of ``spec`` from others of the same experiment; ``teacher``: the one it is taught by."""
     return Variant(
         objective_record(spec.objective, num_classes),
-        MethodRecord(spec.method.name, describe(spec.method)),
+        method_record(spec.method),
         MethodRecord(spec.step.name, describe(spec.step)),
         teacher,
     )
+
+
+def method_record(method: MethodSettings) -> MethodRecord:
+    """A method as records name it, with that of a student who has no teacher."""
+    untaught = method.untaught()
+    return MethodRecord(method.name, describe(method), None if untaught is None else method_record(untaught))
 
 
 def objective_record(objective: Objective, num_classes: int) -> ObjectiveRecord:

@@ -1,5 +1,15 @@
 """Training methods and step rules."""
 
+from vsmooth.methods.adversarial import (
+    AdversarialMethod,
+    AdversarialTraining,
+    Crafting,
+    Mart,
+    RobustDistillation,
+    Trades,
+    Watch,
+)
+from vsmooth.methods.awp import WeightPerturbation
 from vsmooth.methods.base import Loss, Method
 from vsmooth.methods.distill import Distill
 from vsmooth.methods.standard import Standard
@@ -7,13 +17,21 @@ from vsmooth.methods.step import Plain, StepRule
 from vsmooth.methods.teacher import NetworkTeacher, SavedTeacher, Teacher
 
 __all__ = [
+    "AdversarialMethod",
+    "AdversarialTraining",
+    "Crafting",
     "Distill",
     "Loss",
+    "Mart",
     "Method",
     "NetworkTeacher",
     "Plain",
+    "RobustDistillation",
     "SavedTeacher",
     "Standard",
     "StepRule",
     "Teacher",
+    "Trades",
+    "Watch",
+    "WeightPerturbation",
 ]

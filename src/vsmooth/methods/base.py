@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from vsmooth.data import Batch, BatchSource
+from vsmooth.records.run import EpochRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,3 +37,27 @@ class Method(ABC):
     def validate(self, model: nn.Module, batches: BatchSource) -> Mapping[str, float]:
         """Numbers of the method's own on the validation split, by name, added to accuracy and calibration; none."""
         return {}
+
+    def notice(self, history: Sequence[EpochRecord]) -> str | None:
+        """What the user should know about the epoch that ended, the last of ``history``; kept in the record."""
+        return None
+
+
+def bare(model: nn.Module) -> nn.Module:
+    """The network inside the wrappers of several processes and of ``torch.compile``: it computes and shares weights,
+    but waits for no other process."""
+    while isinstance(inner := getattr(model, "module", None) or getattr(model, "_orig_mod", None), nn.Module):
+        model = inner
+    return model
+
+
+@contextmanager
+def running_averages_kept(model: nn.Module) -> Iterator[None]:
+    """Buffers (BatchNorm's running averages and counters) are put back as they were, also after an error."""
+    before = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in before:
+                buffer.copy_(value)

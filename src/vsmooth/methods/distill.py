@@ -56,22 +56,23 @@ class Distill(Method):
         logits = model(batch.images)
         terms: dict[str, tuple[float, Tensor]] = {}
         if teacher is not None:
-            student = self._compared(logits)
+            student = compared_logits(teacher, logits, self.num_classes)
             terms["kd"] = self.gamma, self.divergence(teacher, student, batch.labels)
         if self.gamma < 1:
             terms["ce"] = 1 - self.gamma, self.objective.loss(logits, batch.labels, self.num_classes)
         weighted = [weight * term if weight != 1 else term for weight, term in terms.values()]
         return Loss(sum(weighted[1:], weighted[0]), {name: term.detach() for name, (_, term) in terms.items()})
 
-    def _compared(self, logits: Tensor) -> Tensor:
-        """The student's logits that the teacher's are compared with."""
-        width, own = self.teacher.width, logits.shape[1]
-        if width != self.num_classes and width != own:
-            raise ValueError(
-                f"the teacher has {width} logits and the student {own}: all K + V logits can be taught only where both "
-                "have the same virtual classes; teach the real ones (--logits real)"
-            )
-        return logits[:, :width]
+
+def compared_logits(teacher: Tensor, student: Tensor, num_classes: int) -> Tensor:
+    """The student's logits (N, C) that a teacher's are compared with; ``ValueError`` where widths do not fit."""
+    width, own = teacher.shape[1], student.shape[1]
+    if width not in (num_classes, own):
+        raise ValueError(
+            f"the teacher has {width} logits and the student {own}: all K + V logits can be taught only where both "
+            "have the same virtual classes; teach the real ones (--logits real)"
+        )
+    return student[:, :width]
 
 
 def check_gamma(gamma: float) -> None:

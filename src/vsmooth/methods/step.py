@@ -13,21 +13,23 @@ from vsmooth.methods.base import Loss, Method
 
 
 class StepRule(ABC):
-    """A frozen value; the training loop takes the optimizer's step after it.
-
-    name: short, as in the name of a variant; empty where there is nothing to say.
-    """
+    """A frozen value; the training loop takes the optimizer's step after it."""
 
     kind: ClassVar[str]
-    name: str = ""
+
+    @property
+    def name(self) -> str:
+        """Short, as in the name of a variant."""
+        return ""
 
     @abstractmethod
     def backward(
-        self, method: Method, model: nn.Module, crafted: Any, backward: Callable[[Tensor], None]
+        self, method: Method, model: nn.Module, crafted: Any, backward: Callable[[Tensor], None], *, epoch: int = 0
     ) -> Loss:
         """Leave the gradients of one batch in the weights and return its loss.
 
-        ``backward(total)`` runs the backward pass (scaled for mixed precision and accumulation). A rule may ask the
+        ``backward(total)`` runs the backward pass (scaled for mixed precision and accumulation). ``epoch``: of the
+        training, counted from 0, for a rule that starts later. A rule may ask the
         method for the loss of the same crafted batch more than once, and must leave the weights as they were.
         """
 
@@ -39,7 +41,7 @@ class Plain(StepRule):
     kind: ClassVar[str] = "plain"
 
     def backward(
-        self, method: Method, model: nn.Module, crafted: Any, backward: Callable[[Tensor], None]
+        self, method: Method, model: nn.Module, crafted: Any, backward: Callable[[Tensor], None], *, epoch: int = 0
     ) -> Loss:
         loss = method.loss(model, crafted)
         backward(loss.total)

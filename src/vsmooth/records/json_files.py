@@ -14,7 +14,7 @@ from cattrs import Converter
 from vsmooth.atomic import replacing
 from vsmooth.records.serialisation import CONVERTER, from_plain, to_plain
 
-SCHEMA = 2
+SCHEMA = 3
 T = TypeVar("T")
 _AGAIN = "delete it and run again"
 _LARGEST_FILE = 2**25  # bytes: a list of empty lists takes thirty times as much memory

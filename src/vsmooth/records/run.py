@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
+from typing import Literal
 
 from vsmooth.digests import check_digest
 from vsmooth.records.bounds import Count, Metrics, NotNegative, NumClasses, Positive, Share
@@ -15,6 +16,7 @@ from vsmooth.records.variant import Variant
 
 RECORD_FILE = "record.json"
 WEIGHTS_FILE = "model.safetensors"
+BEST_WEIGHTS_FILE = "model-best.safetensors"
 PREDICTIONS = {"test": "predictions-test.npz", "validation": "predictions-validation.npz"}
 SUMMARY_TIMES = ("train_seconds", "images_per_second")
 TEACHER_METRICS = ("teacher_accuracy", "teacher_agreement", "teacher_divergence")
@@ -49,13 +51,27 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class BestEpoch:
+    """The epoch with the highest value of a metric on the validation split, whose weights are kept beside the last.
+
+    epoch: counted from 1. metric: that selected it. metrics: of its weights on the test split, by name.
+    """
+
+    epoch: Count
+    metric: str
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """One trained network: what was trained, its test scores (`metrics`) and its history.
 
     `folder` is the run's own name in the comparison's directory. `digests`: SHA-256 of its weights and predictions, by
     file name. `selected_from` holds the candidates of a parameter that was chosen on the validation split. Of a student
     that was taught `metrics` also hold the teacher's test accuracy, agreement with it and KL(teacher || student) in
-    nats. `environments`: versions, device, threads, date and more of each sitting: the first, and each that resumed it.
+    nats. `best`: the epoch whose weights are kept in `model-best.safetensors`, where a metric selects one. `notices`:
+    what was found during training that a reader should know. `environments`: versions, device, threads, date and more
+    of each sitting: the first, and each that resumed it.
     """
 
     variant: Variant
@@ -73,6 +89,8 @@ class RunRecord:
     selected_from: tuple[Candidate, ...] | None = None
     digests: dict[str, str] = field(default_factory=dict)
     environments: tuple[dict[str, str], ...] = ()
+    best: BestEpoch | None = None
+    notices: tuple[str, ...] = ()
 
     def check_stored(self) -> None:
         """ValueError unless the history holds every epoch."""
@@ -136,10 +154,19 @@ def check_name(folder: str) -> None:
         raise ValueError(f"the folder of a run must be its own name, not a path, got {folder!r}")
 
 
-def intact_weights(folder: Path, record: RunRecord) -> Path:
-    """The weights of a run, which are those that it was evaluated with; DamagedFileError where they are not."""
+Checkpoint = Literal["last", "best"]
+
+
+def intact_weights(folder: Path, record: RunRecord, checkpoint: Checkpoint = "last") -> Path:
+    """The weights of a run, which are those that it was evaluated with.
+
+    DamagedFileError where they are not; ValueError for the best ones of a run that kept none.
+    """
+    if checkpoint == "best" and record.best is None:
+        raise ValueError(f"{folder} kept no best checkpoint: only methods that watch a metric do; take the last one")
     remedy = f"put back a copy of it, or delete {folder} and train again"
-    return check_digest(folder / WEIGHTS_FILE, record.digests, folder / RECORD_FILE, remedy)
+    name = BEST_WEIGHTS_FILE if checkpoint == "best" else WEIGHTS_FILE
+    return check_digest(folder / name, record.digests, folder / RECORD_FILE, remedy)
 
 
 def intact_predictions(folder: Path, record: RunRecord, split: str = "test") -> Path:

@@ -12,10 +12,14 @@ from vsmooth.records.teacher import TeacherRecord
 
 @dataclass(frozen=True)
 class MethodRecord:
-    """A training method or step rule as records name it: short name ("TRADES 6"), and its settings in full."""
+    """A training method or step rule as records name it: short name ("TRADES 6"), and its settings in full.
+
+    untaught: the method that a student without a teacher is trained by, for comparison; ``None``: standard training.
+    """
 
     name: str = ""
     settings: str = ""
+    untaught: MethodRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Variant:
         Method, step rule and outliers stay the same, but for the method that only a teacher makes sense of.
         """
         if self.teacher is not None:
-            return replace(self, teacher=None, method=MethodRecord())
+            return replace(self, teacher=None, method=self.method.untaught or MethodRecord())
         return replace(self, objective=ONE_HOT)
 
     @property

@@ -5,7 +5,7 @@ from vsmooth.train.execution import Execution, Tracker
 from vsmooth.train.hardware import Precision, best_precision, make_accelerator
 from vsmooth.train.interrupt import Interrupted, terminable
 from vsmooth.train.listener import Listener
-from vsmooth.train.loop import Trained, Trainer, TrainingDivergedError
+from vsmooth.train.loop import Selection, Trained, Trainer, TrainingDivergedError
 from vsmooth.train.optim import Optimization
 from vsmooth.train.processes import disconnect, launched, synchronise_batchnorm
 from vsmooth.train.tracking import tracked
@@ -17,6 +17,7 @@ __all__ = [
     "Listener",
     "Optimization",
     "Precision",
+    "Selection",
     "Tracker",
     "Trained",
     "Trainer",

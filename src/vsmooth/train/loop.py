@@ -45,13 +45,32 @@ class TrainingDivergedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Trained:
-    """The trained network (averaged weights if asked for), the history, and the environment of each sitting."""
+    """The trained network (averaged weights if asked for), the history, and the environment of each sitting.
+
+    best: a copy of the network after the epoch ``best_epoch`` (counted from 1), the first with the highest value of the
+    metric that selects; ``None`` and 0 without one. notices: what the method said of its epochs.
+    """
 
     model: nn.Module
     history: tuple[EpochRecord, ...]
     seconds: float
     images_per_second: float
     environments: tuple[Environment, ...] = ()
+    notices: tuple[str, ...] = ()
+    best: nn.Module | None = None
+    best_epoch: int = 0
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which weights are kept beside the last ones, and when a training ends early.
+
+    metric: of the validation split, the highest value wins, the first of equals; ``None``: the last weights alone.
+    patience: epochs without a higher value after which the training ends; ``None``: never before its last epoch.
+    """
+
+    metric: str | None = None
+    patience: int | None = None
 
 
 class Trainer:
@@ -80,6 +99,7 @@ class Trainer:
         keep_checkpoints: int = 2,
         shard: bool = False,
         step_rule: StepRule | None = None,
+        selection: Selection | None = None,
         listener: Listener | None = None,
         environment: Environment | None = None,
     ) -> None:
@@ -88,6 +108,8 @@ class Trainer:
         if shard and optimization.ema_decay is not None:
             raise ValueError("ema_decay and sharded weights (fsdp) do not go together; leave one of them out")
         self.method, self.step_rule = method, step_rule or Plain()
+        self.selection = selection or Selection()
+        self._best: dict[str, Tensor] = {}  # the weights of the best epoch
         self.batches, self.evaluate, self.epochs = batches, evaluate, epochs
         self.accelerator, self.optimization = accelerator, optimization
         self.checkpoints, self.checkpoint_seconds = checkpoints, checkpoint_seconds
@@ -122,14 +144,32 @@ class Trainer:
         with deferred_signals() as signals:
             self._resume()
             self.accelerator.wait_for_everyone()  # or the first would drop checkpoints that others still read
-            while self.state.step < self.total:
+            while not self._ended:
                 epoch, start = divmod(self.state.step, len(self.batches))
                 self._train_epoch(epoch, start, signals)
         history = self.state.history
         seconds = sum(log.seconds for log in history)
         # The median: a first epoch in which memory is touched and code compiled does not speak for the others.
         speed = median(log.images_per_second for log in history)
-        return Trained(self._result(), history, seconds, speed, self.state.environments)
+        found = (self._result(), history, seconds, speed, self.state.environments, self.state.notices)
+        return Trained(*found, self._best_network(), self.state.best_epoch)
+
+    @property
+    def _ended(self) -> bool:
+        """Whether all steps are done, or the best epoch is too long ago."""
+        if self.state.step >= self.total:
+            return True
+        patience = self.selection.patience
+        at_end_of_epoch = self.state.step and self.state.step % len(self.batches) == 0
+        waited = len(self.state.history) - self.state.best_epoch
+        return bool(patience is not None and at_end_of_epoch and waited >= patience)
+
+    def _best_network(self) -> nn.Module | None:
+        if not self._best:
+            return None
+        network = copy.deepcopy(self._result())
+        load_weights(network, self._best, self.checkpoints)
+        return network
 
     def _train_epoch(self, epoch: int, start: int, signals: list[int]) -> None:
         self.model.train()
@@ -150,7 +190,7 @@ class Trainer:
         if self.accelerator.num_processes > 1 and self._unread and self.state.step % len(self.batches):
             return  # processes agree where they read their losses anyway
         # The end is always saved: whatever is done with the network next may be interrupted too.
-        due = time.monotonic() - self._saved_at >= self.checkpoint_seconds or self.state.step == self.total
+        due = time.monotonic() - self._saved_at >= self.checkpoint_seconds or self._ended
         signal_number, due_anywhere = agree([signals[0] if signals else 0, due], self.accelerator)
         if signal_number or due_anywhere:
             self._save()
@@ -166,7 +206,8 @@ class Trainer:
             group["lr"] = rate
         with self.accelerator.accumulate(self.model), self.accelerator.autocast():
             crafted = self.method.craft(self.model, batch)
-            loss = self.step_rule.backward(self.method, self.model, crafted, self.accelerator.backward)
+            epoch = self.state.step // len(self.batches)
+            loss = self.step_rule.backward(self.method, self.model, crafted, self.accelerator.backward, epoch=epoch)
             if self.optimization.clip_norm is not None and self.accelerator.sync_gradients:
                 self.accelerator.clip_grad_norm_(self.model.parameters(), self.optimization.clip_norm)
             self.stepper.step()
@@ -232,7 +273,21 @@ class Trainer:
         self.state.history = (*self.state.history, record)
         self.state.loss_sum = self.state.seconds = 0.0
         self.state.part_sums = {}
+        self._keep_best(record)
         self.listener.on_epoch(record)
+        notice = self.method.notice(self.state.history)
+        if notice is not None:
+            self.state.notices = (*self.state.notices, notice)
+            self.listener.on_message(notice)
+
+    def _keep_best(self, record: EpochRecord) -> None:
+        metric, best = self.selection.metric, self.state.best_epoch
+        if metric is None or metric not in record.validation:
+            return
+        if not best or record.validation[metric] > self.state.history[best - 1].validation[metric]:
+            self.state.best_epoch = record.epoch
+            weights = self._evaluated().state_dict()
+            self._best = {name: tensor.detach().clone() for name, tensor in weights.items()}
 
     def _evaluated(self) -> nn.Module:
         """What stands for the training so far, the same on every process; never the DDP wrapper, whose forward
@@ -260,6 +315,8 @@ class Trainer:
         }
         if self.average.model is not None:
             tensors["average"] = self.average.model.state_dict()
+        if self._best:
+            tensors["best"] = self._best
         if self.accelerator.is_main_process:
             checkpoint = Checkpoint(self.state.step, tensors, asdict(self.state))
             write_checkpoint(self.checkpoints, checkpoint, self.keep_checkpoints)
@@ -275,6 +332,7 @@ class Trainer:
         load_optimizer(self.optimizer, checkpoint.group("optimizer"), self.checkpoints)
         if self.average.model is not None:
             load_weights(self.average.model, checkpoint.group("average"), self.checkpoints)
+        self._best = checkpoint.tensors.get("best", {})
         self.state = stored_state(checkpoint, self.checkpoints, len(self.batches))
         epoch, step = divmod(self.state.step, len(self.batches))
         where = f"at epoch {epoch + 1}, step {step + 1}" if self.state.step < self.total else "after the last epoch"

@@ -22,6 +22,8 @@ class TrainingState:
     seconds: KnownNotNegative = 0.0  # in this epoch's training steps
     history: tuple[EpochRecord, ...] = ()
     environments: tuple[Environment, ...] = ()  # one for each sitting
+    notices: tuple[str, ...] = ()  # what the method said of its epochs
+    best_epoch: Count = 0  # of the best weights so far, counted from 1; 0 where none are kept
 
 
 def stored_state(checkpoint: Checkpoint, folder: Path, batches: int) -> TrainingState:
@@ -35,6 +37,8 @@ def stored_state(checkpoint: Checkpoint, folder: Path, batches: int) -> Training
         if state.step != checkpoint.step:
             raise ValueError(f"step: expected {checkpoint.step}, as the checkpoint says of itself, got {state.step}")
         check_epochs(state.history, state.step // batches)
+        if state.best_epoch > len(state.history):
+            raise ValueError(f"best_epoch: expected an epoch of the {len(state.history)} done, got {state.best_epoch}")
     except ValueError as error:
         place = folder / f"step-{checkpoint.step:08d}"
         raise CheckpointError(f"{place} is damaged: values.{error}; delete it and run the same command again") from None

@@ -23,6 +23,7 @@ class Batch:
     indices: (B,) int64 on the CPU, the samples' positions in the split; None if unknown.
     view: number of the view that each sample is shown in, if views repeat; otherwise None.
     extra: a second part with its own size, such as outliers or pseudo-labelled images; None if there is none.
+    epoch: of the training, counted from 0, for what changes from epoch to epoch.
     """
 
     images: Tensor
@@ -30,6 +31,7 @@ class Batch:
     indices: Tensor | None = None
     view: int | None = None
     extra: Batch | None = None
+    epoch: int = 0
 
     def __iter__(self) -> Iterator[Tensor]:
         return iter((self.images, self.labels))
@@ -71,4 +73,5 @@ class Finish:
             seed = seed_of("mixing", plan.seed, epoch, step, self.placement.rank)
             scaled, labels = mix(scaled, labels, plan.mixing, plan.num_classes, seed)
         finished = scaled.contiguous(memory_format=self.placement.memory_format)
-        return Batch(finished, labels, indices.cpu(), None if plan.views is None else plan.view(epoch))
+        view = None if plan.views is None else plan.view(epoch)
+        return Batch(finished, labels, indices.cpu(), view, epoch=epoch)

@@ -23,11 +23,30 @@ class MethodSettings(ABC):
     kind: ClassVar[str]
     teacher: str = ""
     views: int | None = None
+    needs_whole_weights: ClassVar[bool] = False  # so that weights cannot be sharded over processes
 
     @property
     def name(self) -> str:
         """Short, with the setting that matters most: "TRADES 6"; "" for standard training."""
         return ""
+
+    @property
+    def selected_by(self) -> str | None:
+        """The validation metric whose best epoch is kept beside the last one; ``None``: the last alone."""
+        return None
+
+    @property
+    def patience(self) -> int | None:
+        """The training ends after this many epochs without a better :attr:`selected_by`; ``None``: never early."""
+        return None
+
+    def doubt(self) -> str | None:
+        """Why these settings may not be what was meant, for the user to read; ``None`` without a reason."""
+        return None
+
+    def untaught(self) -> MethodSettings | None:
+        """What a taught student is compared with: the method without its teacher; ``None``: standard training."""
+        return None
 
     def check_fits(self, mixing: Mixing) -> None:
         """Raise ``ValueError`` for mixed images that the method cannot take; any will do unless it says otherwise."""

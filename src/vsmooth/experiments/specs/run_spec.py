@@ -10,18 +10,35 @@ from typing import Any
 
 from vsmooth.bounds import MOST_EPOCHS, check_batch_size, check_count, check_seed
 from vsmooth.data import Augmentation, Mixing
+from vsmooth.experiments.specs.adversarial import (
+    AdversarialTrainingSettings,
+    FastSettings,
+    MartSettings,
+    TradesSettings,
+)
 from vsmooth.experiments.specs.distillation import Distillation
 from vsmooth.experiments.specs.method import differing
+from vsmooth.experiments.specs.robust_distillation import RobustDistillationSettings
 from vsmooth.experiments.specs.standard import StandardTraining
 from vsmooth.labels import OneHot
 from vsmooth.losses import LabelObjective, Objective, parse_objective
-from vsmooth.methods import Plain
+from vsmooth.methods import Plain, WeightPerturbation
 from vsmooth.records.serialisation import make_converter, register_text, to_plain
 from vsmooth.train.hardware import Precision
 from vsmooth.train.optim import Optimization
 
-SCHEMA = 2
-Training = StandardTraining | Distillation  # a method's settings are one name here
+SCHEMA = 3
+# A method's settings are one name here, and a step rule is one below.
+Training = (
+    StandardTraining
+    | Distillation
+    | AdversarialTrainingSettings
+    | FastSettings
+    | TradesSettings
+    | MartSettings
+    | RobustDistillationSettings
+)
+Step = Plain | WeightPerturbation
 
 _MOST_IMAGES, _LARGEST_IMAGE = 10**9, 4096
 
@@ -40,7 +57,7 @@ class RunSpec:
     model: str
     objective: Objective = field(default_factory=lambda: LabelObjective(OneHot()))
     method: Training = field(default_factory=StandardTraining)
-    step: Plain = field(default_factory=Plain)
+    step: Step = field(default_factory=Plain)
     seed: int = 0
     epochs: int = 20
     batch_size: int = 128
@@ -105,5 +122,10 @@ def _canonical(value: Any) -> dict[str, Any]:
     for name, own in differing(value).items():
         nested = is_dataclass(own) and not isinstance(own, Objective)
         kind = {"kind": own.kind} if nested and "kind" in vars(type(own)) else {}
-        found[name] = kind | _canonical(own) if nested else to_plain(own, None, CONVERTER)
+        found[name] = kind | _canonical(own) if nested else _number_as_float(to_plain(own, None, CONVERTER))
     return found
+
+
+def _number_as_float(value: Any) -> Any:
+    """6 and 6.0 are one setting; a file gives the second for the first."""
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -9,6 +9,7 @@ from vsmooth.atomic import remove_partials
 from vsmooth.data import Dataset
 from vsmooth.experiments.compare import CompareListener, Runs, check_seeds
 from vsmooth.experiments.specs.distillation import Distillation
+from vsmooth.experiments.specs.robust_distillation import RobustDistillationSettings, Taught
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.experiments.teaching.lesson import CACHE_FOLDER, TeacherSource, check_student
 from vsmooth.records.comparison import Comparison
@@ -22,14 +23,15 @@ PLAIN = "plain"
 class DistillPlan:
     """What to train: the student ``base`` without a teacher and with each of them, for every seed.
 
-    how: gamma, divergence, logits and cache, the same for every teacher; its fingerprint is filled in.
+    how: gamma, divergence, logits and cache, or those of robust distillation with the attack, the same for every
+    teacher; its fingerprint is filled in. The student without a teacher is trained by ``how.untaught()``.
     Errors: ValueError without teachers or seeds, and for a student that was given a teacher already.
     """
 
     base: RunSpec
     teachers: tuple[TeacherSource, ...]
     seeds: tuple[int, ...]
-    how: Distillation = field(default_factory=lambda: Distillation(""))
+    how: Taught = field(default_factory=lambda: Distillation(""))
 
     def __post_init__(self) -> None:
         if not self.teachers or not self.seeds:
@@ -46,7 +48,9 @@ class DistillPlan:
     def spec(self, source: TeacherSource | None, seed: int) -> RunSpec:
         """One student. Saved logits need to know which image is which, so there every epoch is a view of its own."""
         if source is None:
-            return replace(self.base, seed=seed)
+            return replace(self.base, seed=seed, method=self.how.untaught() or self.base.method)
+        if isinstance(self.how, RobustDistillationSettings):
+            return replace(self.base, seed=seed, method=replace(self.how, teacher=source.record.fingerprint))
         views = self.how.views or (self.base.epochs if source.saved else None)
         how = replace(self.how, teacher=source.record.fingerprint, views=views)
         return replace(self.base, seed=seed, method=how)

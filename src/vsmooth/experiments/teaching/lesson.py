@@ -12,10 +12,14 @@ from torch import Tensor
 
 from vsmooth.data import BatchPlan, Dataset, Placement, Split, StreamedBatches, make_batches
 from vsmooth.evaluate import Predictions
+from vsmooth.experiments.build import training_splits
+from vsmooth.experiments.results import evaluation_batches
 from vsmooth.experiments.specs.distillation import Distillation
+from vsmooth.experiments.specs.robust_distillation import RobustDistillationSettings, Taught
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.head import LogitSet
-from vsmooth.methods import Distill, Method, Teacher
+from vsmooth.methods import Distill, Method, NetworkTeacher, Teacher, Watch
+from vsmooth.methods.adversarial import ROBUST, watch_robustness
 from vsmooth.methods.teacher_cache import CachedTeacher, CacheKey, Storage, write_cache
 from vsmooth.metrics import accuracy, fidelity
 from vsmooth.models import prefers_channels_last
@@ -24,6 +28,7 @@ from vsmooth.records.teacher import TeacherRecord
 CACHE_FOLDER = "teacher-cache"
 _CACHE_BATCH = 256
 _POOR = 1.5  # times chance
+_ATTACKED = 100
 
 
 class TeacherSource(ABC):
@@ -60,27 +65,27 @@ class Lesson:
     workers: int | None = None
 
     @property
-    def distillation(self) -> Distillation:
+    def settings(self) -> Taught:
         found = self.spec.method
-        if not isinstance(found, Distillation) or found.teacher != self.source.record.fingerprint:
+        if not isinstance(found, Taught) or found.teacher != self.source.record.fingerprint:
             raise ValueError(f"the run's teacher has another fingerprint than {self.source.record.origin}")
         return found
 
     @property
     def kept_views(self) -> int | None:
         """Views of each image whose logits a cache keeps; ``None`` where there is nothing to keep."""
-        found = self.distillation
+        found = self.settings
         return None if self.source.saved or found.gamma == 0 else found.views
 
     def teacher(self) -> Teacher:
         """The teacher, which looks at every batch; ``ValueError`` for another than the spec's."""
-        check_student(self.source, self.distillation, self.spec, self.dataset.num_classes)
+        check_student(self.source, self.settings, self.spec, self.dataset.num_classes)
         return self.source.teacher(self.spec, self.dataset, self.accelerator)
 
     def cached(self, method: Method, train: Split, root: Path, tell: Callable[[str], None]) -> Method:
         """The same method with the teacher's logits from a cache below ``root``, which is written if need be."""
-        found, views = self.distillation, self.kept_views
-        if views is None or not isinstance(method, Distill):
+        found, views = self.settings, self.kept_views
+        if views is None or not isinstance(method, Distill) or not isinstance(found, Distillation):
             return method
         key = self._key(found, views, method.teacher.width, len(train))
         folder = root / CACHE_FOLDER / key.name
@@ -133,6 +138,23 @@ class Lesson:
                 f"the teacher {self.source.record.name} is right on {100 * right:.1f} % of the test images only: does "
                 "it know these classes, in this order?"
             )
+        if isinstance(self.settings, RobustDistillationSettings):
+            self._doubt_robustness(self.settings, tell)
+
+    def _doubt_robustness(self, found: RobustDistillationSettings, tell: Callable[[str], None]) -> None:
+        """Say so if hardly any held-out image stands under attack: robustness is what this teacher is for."""
+        teacher = self.teacher()
+        if not isinstance(teacher, NetworkTeacher):
+            return
+        _, validation = training_splits(self.spec, self.dataset)
+        batches = evaluation_batches(validation, self.accelerator.device, self.workers)
+        watch = Watch(images=_ATTACKED)
+        robust = watch_robustness(teacher.network, batches, self.dataset.num_classes, found.crafting, watch)[ROBUST]
+        if robust < _POOR / self.dataset.num_classes:
+            tell(
+                f"the teacher {self.source.record.name} is not robust: under PGD-{watch.steps} {100 * robust:.1f} % of "
+                f"{min(_ATTACKED, len(validation))} held-out images stand; a student cannot learn robustness from it"
+            )
 
     def metrics(self, test: Predictions) -> dict[str, float]:
         """Of the teacher on the test images, and of the student's fidelity to it; none where its logits are unknown."""
@@ -156,7 +178,7 @@ def make_lesson(
     return None if source is None else Lesson(spec, dataset, source, accelerator, workers)
 
 
-def check_student(source: TeacherSource, method: Distillation, spec: RunSpec, num_classes: int) -> None:
+def check_student(source: TeacherSource, method: Taught, spec: RunSpec, num_classes: int) -> None:
     """Raise ``ValueError`` unless the student of ``spec`` has the logits that ``method`` teaches."""
     width, own = source.width(method.logits, num_classes), num_classes + spec.objective.num_virtual(num_classes)
     if width not in (num_classes, own):

@@ -18,7 +18,7 @@ from vsmooth.evaluate import Predictions
 from vsmooth.experiments.build import place, training_splits
 from vsmooth.experiments.results import evaluate_split
 from vsmooth.experiments.run import finished_record, load_run, read_spec, trained_image_shape
-from vsmooth.experiments.specs.distillation import Distillation
+from vsmooth.experiments.specs.robust_distillation import Taught
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.experiments.specs.spec_file import SPEC_FILE
 from vsmooth.experiments.teaching.lesson import TeacherSource
@@ -55,7 +55,7 @@ class NetworkSource(TeacherSource):
         return self.own_precision or spec.precision
 
     def teacher(self, spec: RunSpec, dataset: Dataset, accelerator: Accelerator) -> Teacher:
-        taught: LogitSet = spec.method.logits if isinstance(spec.method, Distillation) else "real"
+        taught: LogitSet = spec.method.logits if isinstance(spec.method, Taught) else "real"
         half = torch.bfloat16 if self.precision(spec) == "bf16" else None
         network = place(self.network, accelerator.device)
         return NetworkTeacher(network, dataset.num_classes, taught=taught, autocast=half)
