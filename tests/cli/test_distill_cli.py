@@ -108,7 +108,7 @@ def test_options_reach_the_method() -> None:
     command = parse([*words, "--other-weight", "3", "--logits", "all", "--cache-teacher", "5", "--cache-top-k", "7"])
     assert isinstance(command, Distill)
     assert command.teacher == ("a", "b")
-    assert command.method() == Distillation("", 1.0, Divergence("decoupled", 30.0, 2.0, 3.0), "all", 5, 7)
+    assert command.settings() == Distillation("", 1.0, Divergence("decoupled", 30.0, 2.0, 3.0), "all", 5, 7)
     recipe = parse(["distill", "--recipe", "cifar10-resnet18", "--student", "mobilenet-v2"])
     assert isinstance(recipe, Distill)
     assert (recipe.setting.model, recipe.setting.epochs, recipe.setting.data) == ("mobilenet-v2", 200, "cifar10")
@@ -122,7 +122,7 @@ def test_help_and_its_example(capsys: pytest.CaptureFixture[str]) -> None:
         "Example: vsmooth distill --teacher",
         "--student STR",
         "weight of the divergence from the teacher, 0..1; the student's own cross entropy weighs 1 - gamma (default: 1",
-        "(default: 30.0)",
+        "temperature of both softmaxes (kd: 30, ard: 1",
         "a run folder, timm:NAME (pretrained), or an npz file",
     ):
         assert phrase in text

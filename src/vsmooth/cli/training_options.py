@@ -10,6 +10,7 @@ import tyro
 from rich.console import Console
 
 from vsmooth.cli.images import load_data, warn
+from vsmooth.cli.method_options import StepOptions, step_options_of
 from vsmooth.cli.verb import Verb
 from vsmooth.data import Augmentation, Dataset, Mixing, known_image_shape
 from vsmooth.experiments.specs.run_spec import RunSpec
@@ -50,6 +51,7 @@ class Setting:
     """torch.compile the network"""
     sync_batchnorm: bool = False
     """with several processes: compute BatchNorm statistics over the batches of all of them"""
+    step_rule: Annotated[StepOptions, tyro.conf.arg(name="")] = field(default_factory=StepOptions)
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def spec_of(setting: Setting) -> RunSpec:
         setting.augmentation.check_fits(*((size, size) if size else shape[1:]))
     return RunSpec(
         **{name: getattr(setting, name) for name in _SHARED},
+        step=setting.step_rule.rule(),
         precision=hardware.best_precision() if setting.precision == "auto" else setting.precision,
         compile_model=setting.compile,
     )
@@ -102,4 +105,5 @@ def spec_of(setting: Setting) -> RunSpec:
 
 def setting_of(spec: RunSpec) -> Setting:
     """The options of an experiment; its precision stays the machine's best."""
-    return Setting(**{name: getattr(spec, name) for name in _SHARED}, compile=spec.compile_model)
+    shared = {name: getattr(spec, name) for name in _SHARED}
+    return Setting(**shared, compile=spec.compile_model, step_rule=step_options_of(spec.step))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
 import time
@@ -20,6 +19,7 @@ from torch import Tensor
 from vsmooth.attacks.threat import ThreatModel
 from vsmooth.cli.display import SECONDS_BETWEEN_LINES, say
 from vsmooth.cli.finished_runs import FinishedRuns
+from vsmooth.cli.method_options import parse_radius
 from vsmooth.cli.output import finish
 from vsmooth.data import Dataset
 from vsmooth.evaluate.robust.columns import NEED_VIRTUAL, Budget, Family
@@ -106,7 +106,7 @@ def attack_options(command: Attack) -> AttackOptions:
     if command.sanity_images < 1:
         raise ValueError(f"--sanity-images must be at least 1, got {command.sanity_images}; --no-sanity leaves it out")
     return AttackOptions(
-        threat=ThreatModel(command.norm, parse_epsilon(command.epsilon)),
+        threat=ThreatModel(command.norm, parse_radius(command.epsilon)),
         images=None if command.images == "all" else command.images,
         attacks=command.attacks,
         on="right" if command.columns == "all" else "standing",
@@ -118,23 +118,6 @@ def attack_options(command: Attack) -> AttackOptions:
         sanity_images=command.sanity_images if command.sanity else 0,
         transfer_from=command.transfer_from,
     )
-
-
-def parse_epsilon(text: str) -> float:
-    """"8/255" or "0.03" as a number; ``ValueError`` for other words."""
-    parts = text.split("/")
-    try:
-        numbers = [float(part) for part in parts]
-        if not all(map(math.isfinite, numbers)):
-            raise ValueError
-        return numbers[0] if len(numbers) == 1 else numbers[0] / _only(numbers[1:])
-    except (ValueError, ZeroDivisionError):
-        raise ValueError(f"--epsilon takes a number or a fraction such as 8/255, got {text!r}") from None
-
-
-def _only(numbers: list[float]) -> float:
-    (number,) = numbers
-    return number
 
 
 def attack(command: Attack, options: AttackOptions, comparison: Comparison, dataset: Dataset, console: Console) -> None:

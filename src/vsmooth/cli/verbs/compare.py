@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -12,6 +12,7 @@ from rich.console import Console
 from vsmooth.cli.display import Display
 from vsmooth.cli.dry_run import dry_compare
 from vsmooth.cli.images import say_replaced
+from vsmooth.cli.method_options import MethodOptions, options_of
 from vsmooth.cli.training_options import TrainingOptions, setting_of, spec_of
 from vsmooth.cli.verbs.report import show_report
 from vsmooth.experiments.compare import ComparePlan, compare, first_seeds
@@ -35,18 +36,20 @@ class Compare(TrainingOptions):
     labels: Annotated[tuple[str, ...], tyro.conf.arg(help=_LABELS)] = ("one-hot", "ls:0.1", "vs:0.3")
     seeds: int = 1
     """number of seeds per label (0, 1, ...); three or more give confidence intervals over seeds"""
+    training: Annotated[MethodOptions, tyro.conf.arg(name="")] = field(default_factory=MethodOptions)
     out: Path = Path("runs/compare")
     """folder for the runs, the summary and the page"""
 
     @classmethod
     def of_recipe(cls, recipe: Recipe) -> Self:
-        return cls(labels=recipe.label_texts, recipe=recipe.name, setting=setting_of(recipe.spec))
+        options = {"training": options_of(recipe.spec.method), "setting": setting_of(recipe.spec)}
+        return cls(labels=recipe.label_texts, recipe=recipe.name, **options)
 
     def plan(self) -> ComparePlan:
         """The runs; ``ValueError`` for values that cannot be."""
         seeds = first_seeds(self.seeds)
         objectives = tuple(parse_candidates(text) for text in self.labels)
-        return ComparePlan(spec_of(self.setting), objectives, seeds)
+        return ComparePlan(replace(spec_of(self.setting), method=self.training.settings()), objectives, seeds)
 
     def run(self, console: Console, typed: str) -> None:
         plan = self.plan()

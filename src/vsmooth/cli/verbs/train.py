@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -12,6 +12,7 @@ from rich.console import Console
 from vsmooth.cli.display import Display, say_metrics
 from vsmooth.cli.dry_run import dry_train
 from vsmooth.cli.images import say_replaced
+from vsmooth.cli.method_options import MethodOptions, options_of
 from vsmooth.cli.training_options import TrainingOptions, setting_of, spec_of
 from vsmooth.experiments.run import run_experiment
 from vsmooth.experiments.specs.run_spec import RunSpec
@@ -32,16 +33,20 @@ class Train(TrainingOptions):
     label: Annotated[str, tyro.conf.arg(help=f"{FORMS}; see vsmooth labels")] = "vs:0.3"
     seed: int = 0
     """seed of the initial weights and of the order and augmentation of the images"""
+    training: Annotated[MethodOptions, tyro.conf.arg(name="")] = field(default_factory=MethodOptions)
     out: Path = Path("runs/train")
     """folder in which the run gets a folder of its own"""
 
     @classmethod
     def of_recipe(cls, recipe: Recipe) -> Self:
-        return cls(label=recipe.spec.objective.text, recipe=recipe.name, setting=setting_of(recipe.spec))
+        spec = recipe.spec
+        options = {"training": options_of(spec.method), "setting": setting_of(spec)}
+        return cls(label=spec.objective.text, recipe=recipe.name, **options)
 
     def spec(self) -> RunSpec:
         """The run; ``ValueError`` for values that cannot be."""
-        return spec_of(self.setting).with_objective(parse_objective(self.label), self.seed)
+        spec = replace(spec_of(self.setting), method=self.training.settings())
+        return spec.with_objective(parse_objective(self.label), self.seed)
 
     def run(self, console: Console, typed: str) -> None:
         spec = self.spec()

@@ -87,9 +87,9 @@ class AdversarialTrainingSettings(AdversarialSettings):
         return "AT"
 
 
-def one_step() -> Crafting:
+def one_step(epsilon: float = Crafting.epsilon) -> Crafting:
     """FGSM from a uniform start with a step of 1.25 epsilon (Wong et al., ICLR 2020)."""
-    return Crafting(steps=1, step_size=1.25 * Crafting().epsilon)
+    return Crafting(epsilon=epsilon, steps=1, step_size=min(1.0, 1.25 * epsilon) or Crafting.step_size)
 
 
 @dataclass(frozen=True)
