@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from vsmooth.experiments.compare import CompareListener
 from vsmooth.experiments.specs.run_spec import RunSpec
-from vsmooth.records.run import EpochRecord, RunRecord
+from vsmooth.records.run import BEST, EpochRecord, RunRecord
 
 # A log file gets a line a minute, a terminal a moving bar.
 SECONDS_BETWEEN_LINES = 60.0
@@ -31,7 +31,10 @@ def count_of(number: int, noun: str) -> str:
 def say_metrics(record: RunRecord, folder: Path, console: Console) -> None:
     """A run, where it is, and its test metrics, one a line."""
     say(console, f"{record.name}, seed {record.seed}: {folder}")
-    for name, value in record.metrics.items():
+    best = {} if record.best is None else {f"{BEST}{name}": value for name, value in record.best.metrics.items()}
+    for name, value in {**record.metrics, **best}.items():
+        if name == f"{BEST}samples":
+            continue
         number = f"{value:,.0f}" if name == "samples" else f"{value:,.4f}"
         say(console, f"  {name.replace('_', ' '):16} {number}")
 
@@ -86,7 +89,8 @@ class Display(CompareListener):
         parts = "".join(f" {name} {value:.3f}" for name, value in record.parts.items())
         note = (
             f"epoch {record.epoch}/{self.epochs}  loss {record.loss:.3f}{f' ({parts.strip()})' if parts else ''}  "
-            f"validation accuracy {100 * record.validation['accuracy']:.1f} %  {record.images_per_second:,.0f} images/s"
+            f"validation accuracy {100 * record.validation['accuracy']:.1f} %{_under_attack(record)}  "
+            f"{record.images_per_second:,.0f} images/s"
         )
         self.progress.update(self.steps, note=note)
         last = record.epoch == self.epochs
@@ -103,3 +107,9 @@ class Display(CompareListener):
 
     def on_message(self, text: str) -> None:
         say(self.console, f"{self.name}: {text}")
+
+
+def _under_attack(record: EpochRecord) -> str:
+    """" (32.5 % under PGD)", where the method watches that."""
+    robust = record.validation.get("robust_accuracy")
+    return "" if robust is None else f" ({100 * robust:.1f} % under PGD)"

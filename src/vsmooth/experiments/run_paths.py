@@ -14,7 +14,7 @@ from vsmooth.experiments.build import place
 from vsmooth.experiments.run import dataset_fits, finished_record, load_run, read_claim, read_spec
 from vsmooth.experiments.specs.spec_file import SPEC_FILE
 from vsmooth.records.comparison import SUMMARY_FILE, Comparison, load_comparison
-from vsmooth.records.run import RunRecord
+from vsmooth.records.run import Checkpoint, RunRecord
 from vsmooth.train.processes import launched
 
 
@@ -40,10 +40,10 @@ def gather_runs(paths: Sequence[Path]) -> Comparison:
     return Comparison(runs, "", {}, _class_names(folders, runs))
 
 
-def open_run(folder: Path, dataset: Dataset) -> nn.Module:
-    """The network of a run, on the device; ValueError if `dataset` is not the run's own."""
+def open_run(folder: Path, dataset: Dataset, checkpoint: Checkpoint = "last") -> nn.Module:
+    """The network of a run, on the device; ValueError if `dataset` is not the run's own, or it kept no best weights."""
     dataset_fits(folder, read_spec(folder), dataset)
-    return place(load_run(folder), torch.device(launched().device))
+    return place(load_run(folder, checkpoint), torch.device(launched().device))
 
 
 def _runs_in(path: Path) -> list[Path]:

@@ -70,7 +70,8 @@ class WeightPerturbation(StepRule):
         matrices = [weight for weight in model.parameters() if weight.requires_grad and weight.ndim > 1]
         if self.layers == "all":
             return matrices
-        heads = [head for _, head in virtual_heads(model)] or [find_classifier(model)[1]]
+        heads: list[nn.Module] = [head for _, head in virtual_heads(model)]
+        heads = heads or [find_classifier(model)[1]]
         theirs = {weight for head in heads for weight in head.parameters()}
         return [weight for weight in matrices if (weight in theirs) == (self.layers == "classifier")]
 

@@ -18,6 +18,7 @@ from vsmooth.records.outcomes import Outcomes, outcomes
 from vsmooth.records.predictions import Predictions
 from vsmooth.records.run import (
     RECORD_FILE,
+    ROBUST_METRICS,
     SUMMARY_TIMES,
     TEACHER_METRICS,
     RunRecord,
@@ -111,6 +112,11 @@ class Comparison:
             replace(group, settings=group.variant.settings) if names.count(group.name) > 1 else group
             for group in groups
         )
+
+    @property
+    def attacked(self) -> bool:
+        """Whether a network was trained, and watched, under attack."""
+        return any("robust_accuracy" in run.metrics for run in self.runs)
 
     @property
     def taught(self) -> tuple[Group, ...]:
@@ -231,6 +237,7 @@ def _row(run: RunRecord) -> dict[str, Any]:
 
 def _aggregate(comparison: Comparison, group: Group) -> dict[str, Any]:
     measured = (*SUMMARY_METRICS, *SUMMARY_TIMES, *(TEACHER_METRICS if comparison.taught else ()))
+    measured += ROBUST_METRICS if comparison.attacked else ()
     baseline = comparison.baseline_of(group)
     summaries = {name: group.summary(name) for name in measured}
     # Without an interval: it takes the predictions of all test images, which the report reads.

@@ -19,6 +19,8 @@ WEIGHTS_FILE = "model.safetensors"
 BEST_WEIGHTS_FILE = "model-best.safetensors"
 PREDICTIONS = {"test": "predictions-test.npz", "validation": "predictions-validation.npz"}
 SUMMARY_TIMES = ("train_seconds", "images_per_second")
+BEST = "best_"  # before the name of a metric: of the weights of the best epoch
+ROBUST_METRICS = ("robust_accuracy", "fgsm_accuracy", "best_accuracy", "best_robust_accuracy")
 TEACHER_METRICS = ("teacher_accuracy", "teacher_agreement", "teacher_divergence")
 
 
@@ -107,8 +109,14 @@ class RunRecord:
         return self.variant.teacher
 
     def value(self, metric: str) -> float:
-        """A test metric, or one of the two training times; NaN where the record has none."""
-        found = getattr(self, metric) if metric in SUMMARY_TIMES else self.metrics.get(metric)
+        """A test metric, or one of the two training times; NaN where the record has none.
+
+        "best_accuracy" and others of that form are of the best epoch's weights.
+        """
+        if metric.startswith(BEST):
+            found = None if self.best is None else self.best.metrics.get(metric.removeprefix(BEST))
+        else:
+            found = getattr(self, metric) if metric in SUMMARY_TIMES else self.metrics.get(metric)
         return math.nan if found is None else float(found)
 
 

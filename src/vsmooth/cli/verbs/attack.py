@@ -75,6 +75,8 @@ class Attack(FinishedRuns):
     """number of restarts of the multi-targeted PGD"""
     transfer_from: Path | None = None
     """run folder of another network, whose adversarial images are also tried"""
+    checkpoint: Literal["last", "best"] = "last"
+    """weights of a run that was trained under attack: of its last epoch, or of the best one on held-out images"""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16: first run the first attack of each column in bf16; images that stand are then attacked in fp32"""
     compile: bool = False
@@ -117,6 +119,7 @@ def attack_options(command: Attack) -> AttackOptions:
         compile=command.compile,
         sanity_images=command.sanity_images if command.sanity else 0,
         transfer_from=command.transfer_from,
+        checkpoint=command.checkpoint,
     )
 
 

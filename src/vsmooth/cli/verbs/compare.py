@@ -42,8 +42,9 @@ class Compare(TrainingOptions):
 
     @classmethod
     def of_recipe(cls, recipe: Recipe) -> Self:
-        options = {"training": options_of(recipe.spec.method), "setting": setting_of(recipe.spec)}
-        return cls(labels=recipe.label_texts, recipe=recipe.name, **options)
+        spec = recipe.spec
+        training, setting = options_of(spec.method), setting_of(spec)
+        return cls(labels=recipe.label_texts, recipe=recipe.name, training=training, setting=setting)
 
     def plan(self) -> ComparePlan:
         """The runs; ``ValueError`` for values that cannot be."""

@@ -40,8 +40,8 @@ class Train(TrainingOptions):
     @classmethod
     def of_recipe(cls, recipe: Recipe) -> Self:
         spec = recipe.spec
-        options = {"training": options_of(spec.method), "setting": setting_of(spec)}
-        return cls(label=spec.objective.text, recipe=recipe.name, **options)
+        training, setting = options_of(spec.method), setting_of(spec)
+        return cls(label=spec.objective.text, recipe=recipe.name, training=training, setting=setting)
 
     def spec(self) -> RunSpec:
         """The run; ``ValueError`` for values that cannot be."""

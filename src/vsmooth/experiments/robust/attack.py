@@ -125,7 +125,7 @@ def _attack(plan: PlannedAttack, dataset: Dataset, place: Path, on_progress: OnP
 
 def _open(plan: PlannedAttack, dataset: Dataset, indices: Tensor) -> Opened:
     options = plan.options
-    model = open_run(plan.folder, dataset).eval()
+    model = open_run(plan.folder, dataset, options.checkpoint).eval()
     images, labels = load_test_images(dataset, indices)
     options.threat.check_fits(images)
     targets = Targets(model, images, num_classes=dataset.num_classes, fold=options.fold, compile=options.compile)

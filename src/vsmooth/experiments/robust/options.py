@@ -16,6 +16,7 @@ from vsmooth.evaluate import Budget
 from vsmooth.evaluate.robust.cascade import On
 from vsmooth.evaluate.robust.columns import FAMILIES, Family
 from vsmooth.models import Precision
+from vsmooth.records.run import Checkpoint
 
 _MOST_IMAGES = 10**9
 _REVISION = 3
@@ -29,6 +30,7 @@ class AttackOptions:
     on: "right" gives the paper's columns numbers of their own, "standing" attacks only what still stands. precision:
     "bf16" makes each column's first attack in bf16 first. sanity_images: of the evaluated ones that are right (0: no
     sanity block); sanity_steps: of its margin PGD. transfer_from: a run whose adversarial images are tried too.
+    checkpoint: "last" or "best" weights of the run, the second of a run that was trained under attack.
     ValueError for counts under 1, a step wider than the bounds, an unknown attack, and "transfer" without a run to
     transfer from.
     """
@@ -46,6 +48,7 @@ class AttackOptions:
     sanity_images: int = 100
     sanity_steps: tuple[int, ...] = (20, 100, 1000)
     transfer_from: Path | None = None
+    checkpoint: Checkpoint = "last"
 
     def __post_init__(self) -> None:
         if self.images is not None:

@@ -9,7 +9,7 @@ from vsmooth.data import Dataset
 from vsmooth.experiments.robust.options import AttackOptions
 from vsmooth.experiments.run import finished_record, read_spec
 from vsmooth.records.robust import ATTACK_FOLDER
-from vsmooth.records.run import WEIGHTS_FILE, intact_weights
+from vsmooth.records.run import Checkpoint, intact_weights
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,17 @@ class PlannedAttack:
 def plan_attack(folder: Path, options: AttackOptions) -> PlannedAttack:
     """ValueError for a run that is not finished."""
     source = "" if options.transfer_from is None else fingerprint(options.transfer_from)
-    return PlannedAttack(folder, options, fingerprint(folder), source)
+    return PlannedAttack(folder, options, fingerprint(folder, options.checkpoint), source)
 
 
-def fingerprint(folder: Path) -> str:
+def fingerprint(folder: Path, checkpoint: Checkpoint = "last") -> str:
     """First 16 hex digits of the SHA-256 of a run's weights; ValueError for a run not finished, or damaged weights."""
     read_spec(folder)  # which tells what is no run from one that is not finished
     record = finished_record(folder)
-    if not intact_weights(folder, record).is_file():
-        raise ValueError(f"the run in {folder} has no weights: {WEIGHTS_FILE} is missing; train it again")
-    return record.digests[WEIGHTS_FILE][:16]
+    weights = intact_weights(folder, record, checkpoint)
+    if not weights.is_file():
+        raise ValueError(f"the run in {folder} has no weights: {weights.name} is missing; train it again")
+    return record.digests[weights.name][:16]
 
 
 def count_images(dataset: Dataset, options: AttackOptions) -> int:

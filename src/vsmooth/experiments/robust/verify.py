@@ -18,8 +18,10 @@ from vsmooth.evaluate import Standing, predict
 from vsmooth.experiments.robust.attack import load_test_images
 from vsmooth.experiments.robust.options import question_name
 from vsmooth.experiments.robust.plan import fingerprint
+from vsmooth.experiments.run import finished_record
 from vsmooth.experiments.run_paths import open_run
 from vsmooth.records.robust import ADVERSARIAL_FILE, ROBUST_FILE, Adversarial, RobustRecord, read_record_file
+from vsmooth.records.run import BEST_WEIGHTS_FILE, Checkpoint
 
 _BATCH = 128
 _REMEDY = "put back a copy of it, or attack again"
@@ -63,7 +65,8 @@ def verify_attack(run_folder: Path, dataset: Dataset, file: Path) -> VerifyRepor
     run's.
     """
     saved, record = Adversarial.load(file), read_record_file(file.parent / ROBUST_FILE)
-    model = open_run(run_folder, dataset).eval()
+    checkpoint = _attacked_checkpoint(run_folder, record)
+    model = open_run(run_folder, dataset, checkpoint).eval()
     clean = _clean_images(saved, dataset, file)
     judged = saved.images.nan_to_num().clamp(0, 1)
     judge = _judge if record.judgements == 1 else partial(_judge_often, times=record.judgements)
@@ -85,11 +88,17 @@ def verify_attack(run_folder: Path, dataset: Dataset, file: Path) -> VerifyRepor
     )
     problems = (
         *_other_data(saved, record, dataset),
-        *_problems(report, record, fingerprint(run_folder)),
+        *_problems(report, record, fingerprint(run_folder, checkpoint)),
         *_contradictions(record, file.parent.name),
         *_other_file(file, record),
     )
     return replace(report, problems=problems)
+
+
+def _attacked_checkpoint(run_folder: Path, record: RobustRecord) -> Checkpoint:
+    """Which of the run's weights were attacked; the last where it is neither."""
+    best = finished_record(run_folder).digests.get(BEST_WEIGHTS_FILE, "")
+    return "best" if best and best.startswith(record.weights) else "last"
 
 
 def _clean_images(saved: Adversarial, dataset: Dataset, file: Path) -> Tensor:

@@ -8,7 +8,6 @@ from typing import ClassVar, get_args
 from vsmooth.bounds import check_one_of
 from vsmooth.experiments.specs.adversarial import AdversarialSettings, AdversarialTrainingSettings
 from vsmooth.experiments.specs.distillation import Distillation
-from vsmooth.experiments.specs.method import MethodSettings
 from vsmooth.head import LogitSet
 from vsmooth.losses import Divergence, Objective
 from vsmooth.methods import Method, RobustDistillation, Teacher
@@ -43,7 +42,7 @@ class RobustDistillationSettings(AdversarialSettings):
     def name(self) -> str:
         return "ARD"
 
-    def untaught(self) -> MethodSettings:
+    def untaught(self) -> AdversarialTrainingSettings:
         """Adversarial training of the same student by itself, on images searched in the same ball."""
         return AdversarialTrainingSettings(self.crafting, self.watch, self.label_warmup)
 

@@ -47,10 +47,11 @@ class DistillPlan:
 
     def spec(self, source: TeacherSource | None, seed: int) -> RunSpec:
         """One student. Saved logits need to know which image is which, so there every epoch is a view of its own."""
-        if source is None:
-            return replace(self.base, seed=seed, method=self.how.untaught() or self.base.method)
         if isinstance(self.how, RobustDistillationSettings):
-            return replace(self.base, seed=seed, method=replace(self.how, teacher=source.record.fingerprint))
+            taught = None if source is None else replace(self.how, teacher=source.record.fingerprint)
+            return replace(self.base, seed=seed, method=taught or self.how.untaught())
+        if source is None:
+            return replace(self.base, seed=seed)
         views = self.how.views or (self.base.epochs if source.saved else None)
         how = replace(self.how, teacher=source.record.fingerprint, views=views)
         return replace(self.base, seed=seed, method=how)

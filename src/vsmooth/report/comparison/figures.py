@@ -24,11 +24,12 @@ CORRECT, WRONG = "#009e73", "#a5437f"
 CORRECT_TEXT, WRONG_TEXT = "#00664a", "#7d2b5e"
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One label over the epochs: values (seeds, epochs)."""
+    """One label over the epochs: values (seeds, epochs). marked: an epoch of each seed, counted from 1; or none."""
 
     name: str
     style: Style
     values: Floats
+    marked: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +118,9 @@ def training_curves(curves: Sequence[Curve], ylabel: str, percent: bool = False)
                       marker=curve.style.marker if len(epochs) == 1 else None)
             axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=curve.style.colour,
                               alpha=0.15, linewidth=0)
+            for row, epoch in zip(values, curve.marked, strict=bool(curve.marked)):
+                if epoch <= len(row):
+                    axes.plot(epoch, row[epoch - 1], "o", color=curve.style.colour, markersize=5)
         axes.grid(axis="y", color=GRID, linewidth=0.7)
         axes.set(xlabel="Epoch", ylabel=ylabel)
         axes.xaxis.get_major_locator().set_params(integer=True)

@@ -36,6 +36,11 @@ ECE = Metric("ece", "ECE", 3, -1)
 NLL = Metric("nll", "NLL", 3, -1)
 BRIER = Metric("brier", "Brier", 3, -1, compared=False)
 METRICS = (ACCURACY, ECE, NLL, BRIER)
+ROBUST = (
+    Metric("robust_accuracy", "Accuracy under\nPGD %, last", 2, +1, 100, compared=False),
+    Metric("best_accuracy", "Accuracy %,\nbest epoch", 2, +1, 100, compared=False),
+    Metric("best_robust_accuracy", "Accuracy under\nPGD %, best", 2, +1, 100, compared=False),
+)
 TEACHER = (
     Metric("teacher_accuracy", "Teacher's\naccuracy %", 2, +1, 100, compared=False),
     Metric("teacher_agreement", "Agrees with\nteacher, %", 2, +1, 100, compared=False),

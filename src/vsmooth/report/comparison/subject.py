@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vsmooth.records.comparison import Comparison
 from vsmooth.report.comparison import distillation, findings
 from vsmooth.report.comparison.findings import Claim
-from vsmooth.report.comparison.metrics import TEACHER, Metric
+from vsmooth.report.comparison.metrics import ROBUST, TEACHER, Metric
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,16 @@ LABELS = Subject(
     findings.findings,
     findings.claims,
 )
+ROBUST_TITLE = "Does virtual smoothing help adversarial training here?"
+ROBUST_ABOUT = (
+    " They were trained on adversarial images, so the second question is how many test images each network still gets "
+    "right under attack."
+)
+ROBUST_GLOSSARY = (
+    " Accuracy under PGD: on the first test images, with the attack that watched the training (the K real logits, a "
+    "random start). It is an upper bound: `vsmooth attack` gives the worst case over stronger attacks. Last and best: "
+    "the weights of the last epoch, and of the epoch that stood PGD best on held-out images."
+)
 TEACHERS = Subject(
     "Which teacher teaches best?",
     "The same network, the student, was trained several times on the same images: without a teacher, and with each of "
@@ -56,5 +66,10 @@ TEACHERS = Subject(
 
 
 def subject_of(comparison: Comparison) -> Subject:
-    """Teachers, where a student had one; else labels."""
-    return TEACHERS if any(group.variant.teacher is not None for group in comparison.groups) else LABELS
+    """Teachers, where a student had one; else labels; with columns of robustness where networks were attacked."""
+    found = TEACHERS if any(group.variant.teacher is not None for group in comparison.groups) else LABELS
+    if not comparison.attacked:
+        return found
+    title = ROBUST_TITLE if found is LABELS else found.title
+    about, glossary = found.about + ROBUST_ABOUT, found.glossary + ROBUST_GLOSSARY
+    return replace(found, title=title, about=about, further=(*ROBUST, *found.further), glossary=glossary)

@@ -20,14 +20,30 @@ CURVES = (
     ("accuracy", "Validation accuracy, %", True),
     ("nll", "Validation NLL, nats", False),
     ("ece", "Validation ECE", False),
+    ("robust_accuracy", "Held-out accuracy under PGD, %", True),
+    ("fgsm_accuracy", "Held-out accuracy under FGSM, %", True),
+    ("virtual_mass", "Mass on virtual classes, clean images", False),
+    ("virtual_mass_attacked", "Mass on virtual classes, attacked images", False),
 )
 _WIDTH = 310  # of a panel of curves, in pixels
 
 
 def training_sections(comparison: Comparison) -> tuple[Section, ...]:
     """From training curves to the command."""
-    shown = _curves, _loss_parts, _selection, _runs, _reproduce
+    shown = _notices, _curves, _loss_parts, _selection, _runs, _reproduce
     return tuple(show(comparison) for show in shown)
+
+
+def _notices(comparison: Comparison) -> Section:
+    """What was found during training, run by run."""
+    found = tuple(
+        f"{group.name}, seed {run.seed}: {notice}"
+        for group in comparison.groups
+        for run in group.runs
+        for notice in run.notices
+    )
+    title = "Found during training"
+    return Section(title, Bullets((), warnings=found)) if found else Section(title)
 
 
 def _curves(comparison: Comparison) -> Section:
@@ -39,6 +55,8 @@ def _curves(comparison: Comparison) -> Section:
         "On validation images, which are cut from the training set. Lines are means over the seeds, bands "
         "their range. Training losses are left out: each label has its own scale."
     )
+    if comparison.attacked:
+        words += " Dots mark the epoch of each seed that stood PGD best; the last epoch is where the lines end."
     return _panels("Training curves", words, tuple(filter(None, found)))
 
 
@@ -66,12 +84,18 @@ def _panel(
 ) -> Figure | None:
     """A curve for each label that has the value; None where none has."""
     curves = [
-        figures.Curve(group.name, look, values)
+        figures.Curve(group.name, look, values, _best_epochs(group) if name == "curve-robust_accuracy" else ())
         for group, look in zip(comparison.groups, styles(comparison.groups), strict=True)
         if (values := _history(group, read)).shape[1]
     ]
     draw = partial(figures.training_curves, curves, title, percent)
     return Figure(name, f"{title} by epoch", draw) if curves else None
+
+
+def _best_epochs(group: Group) -> tuple[int, ...]:
+    """Of each run of the group, counted from 1; none unless every run kept one."""
+    found = tuple(run.best.epoch for run in group.runs if run.best is not None)
+    return found if len(found) == len(group.runs) else ()
 
 
 def _validation(metric: str, epoch: EpochRecord) -> float | None:
