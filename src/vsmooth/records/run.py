@@ -95,8 +95,13 @@ class RunRecord:
     notices: tuple[str, ...] = ()
 
     def check_stored(self) -> None:
-        """ValueError unless the history holds every epoch."""
-        check_epochs(self.history, self.epochs)
+        """ValueError unless the history holds every epoch; a training that keeps its best epoch may end earlier."""
+        if self.best is None:
+            check_epochs(self.history, self.epochs)
+            return
+        check_epochs(self.history, min(self.epochs, len(self.history)))
+        if not 1 <= self.best.epoch <= len(self.history):
+            raise ValueError(f"best.epoch must be one of the {len(self.history)} epochs, got {self.best.epoch}")
 
     @property
     def name(self) -> str:
