@@ -11,6 +11,7 @@ from vsmooth.losses.cross_entropy import (
 from vsmooth.losses.divergence import Divergence, DivergenceKind, decoupled_divergence, kl_divergence, standardise
 from vsmooth.losses.margin import dlr, margin, targeted_dlr, targeted_margin
 from vsmooth.losses.objective import LabelObjective, Objective
+from vsmooth.losses.outlier import OutlierTarget, energy_bounds, outlier_exposure
 
 __all__ = [
     "CATALOGUE",
@@ -20,14 +21,17 @@ __all__ = [
     "DivergenceKind",
     "LabelObjective",
     "Objective",
+    "OutlierTarget",
     "Reduction",
     "SmoothedCrossEntropy",
     "VirtualSmoothingLoss",
     "decoupled_divergence",
     "dlr",
+    "energy_bounds",
     "form_of",
     "kl_divergence",
     "margin",
+    "outlier_exposure",
     "parse_candidates",
     "parse_objective",
     "smoothed_cross_entropy",
