@@ -27,6 +27,8 @@ from vsmooth.metrics import (
     negative_log_likelihood,
 )
 from vsmooth.metrics.binning import equal_width_index, wilson_interval
+from vsmooth.metrics.detection import WITH_INTERVAL, detection_metrics
+from vsmooth.metrics.detection_intervals import detection_intervals
 from vsmooth.records.comparison import Comparison
 from vsmooth.records.objective import ONE_HOT, ObjectiveRecord
 from vsmooth.records.run import RunRecord
@@ -327,9 +329,33 @@ def _mean_of(values: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda indices: values[indices].mean()[None]
 
 
+# Detection of outliers ----------------------------------------------------------------------------------------------
+
+
+def detection(trials: int) -> None:
+    """Scores of two normal distributions, whose distance sets how well they are told apart."""
+    rows = []
+    for distance in (0.3, 1.2, 2.3, 3.3, 4.4):
+        truth = detection_metrics(*_normal_scores(distance, MANY, MANY, MANY))
+        for sizes in ((500, 500), (2000, 500), (10_000, 2000)):
+            # The average precisions depend on how many of each kind there are.
+            own = truth | detection_metrics(*_normal_scores(distance, MANY, MANY * sizes[1] // sizes[0], MANY))
+            drawn = (_normal_scores(distance, *sizes, trial) for trial in range(trials))
+            found = [detection_intervals(*pair, RESAMPLES) for pair in drawn]
+            held = _coverage([[one[name] for name in WITH_INTERVAL] for one in found], [own[n] for n in WITH_INTERVAL])
+            rows.append([f"{truth['auroc']:.4f}", " + ".join(f"{size:,}" for size in sizes), *held])
+    title = f"Coverage of 95 % intervals of detection metrics, {trials} trials"
+    table(title, ("AUROC", "inside + outside", *WITH_INTERVAL), rows)
+
+
+def _normal_scores(distance: float, inside: int, outside: int, seed: int) -> tuple[Floats, Floats]:
+    generator = np.random.default_rng([seed, inside, outside])
+    return generator.normal(size=inside), distance + generator.normal(size=outside)
+
+
 PARTS: dict[str, Callable[[int], None]] = {
     "calibration": calibration, "shares": shares, "verdicts": verdicts, "families": families,
-    "differences": differences, "similarity": similarity,
+    "differences": differences, "similarity": similarity, "detection": detection,
 }
 
 

@@ -14,6 +14,8 @@ from vsmooth.metrics.calibration import (
     expected_calibration_error,
 )
 from vsmooth.metrics.decomposition import BrierDecomposition, brier_decomposition
+from vsmooth.metrics.detection import DETECTION_METRICS, detection_metrics
+from vsmooth.metrics.detection_intervals import detection_intervals
 from vsmooth.metrics.fidelity import Fidelity, fidelity
 from vsmooth.metrics.geometry import ClusterShape, cluster_shape, distance_variation, linear_cka
 from vsmooth.metrics.human_labels import (
@@ -29,6 +31,7 @@ from vsmooth.metrics.plane import Plane, between_share, choose_classes, plane_ba
 from vsmooth.metrics.resampling import bootstrap_statistic, excludes_zero, jackknife_statistic
 from vsmooth.metrics.saliency import MapOverlap, map_overlap, saliency
 from vsmooth.metrics.scores import accuracy, brier_score, negative_log_likelihood, top_k_accuracy
+from vsmooth.metrics.selective import RiskCoverage, risk_coverage, selective_metrics
 from vsmooth.metrics.similarity import (
     LogitSpread,
     class_similarity,
@@ -52,6 +55,7 @@ from vsmooth.metrics.virtual_mass import (
 
 __all__ = [
     "CALIBRATION_METRICS",
+    "DETECTION_METRICS",
     "MEAN_METRICS",
     "BootstrapInterval",
     "BrierDecomposition",
@@ -62,6 +66,7 @@ __all__ = [
     "MapOverlap",
     "Plane",
     "ReliabilityBins",
+    "RiskCoverage",
     "TemperatureFit",
     "TemperatureScaled",
     "TemplateDistances",
@@ -82,6 +87,8 @@ __all__ = [
     "cluster_shape",
     "confidence_gaps",
     "debiased_calibration_error",
+    "detection_intervals",
+    "detection_metrics",
     "distance_variation",
     "excludes_zero",
     "expected_calibration_error",
@@ -103,7 +110,9 @@ __all__ = [
     "pair_values",
     "plane_basis",
     "reliability_bins",
+    "risk_coverage",
     "saliency",
+    "selective_metrics",
     "template_cosine",
     "template_distances",
     "top_k_accuracy",
