@@ -18,8 +18,6 @@ from vsmooth.records.predictions import Predictions
 _REBUILT = 0.02  # of the largest logit: how far rebuilt logits may be off, which half precision needs
 
 
-
-
 def collect(
     model: nn.Module, batches: Iterable[Batch | tuple[Tensor, Tensor]], *, head: str | nn.Module | None = None
 ) -> Features:
@@ -30,11 +28,11 @@ def collect(
     ValueError as `predict` and `find_classifier`, and where the logits are not a linear map of what was kept (two
     heads, something after the classifier), since the templates would then say nothing.
     """
-    classifier = _classifier(model, head)
+    classifier = classifier_of(model, head)
     kept: list[Tensor] = []
 
     def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        kept.append(_pooled(inputs[0].detach()).float().cpu())
+        kept.append(pooled(inputs[0].detach()).float().cpu())
 
     handle = classifier.register_forward_pre_hook(keep)
     try:
@@ -51,12 +49,14 @@ def every_logit(model: nn.Module) -> AbstractContextManager[nn.Module]:
     return all_logits(model) if virtual_heads(model) else nullcontext(model)
 
 
-def _classifier(model: nn.Module, head: str | nn.Module | None) -> nn.Linear | nn.Conv2d:
+def classifier_of(model: nn.Module, head: str | nn.Module | None = None) -> nn.Linear | nn.Conv2d:
+    """The layer that gives the logits, virtual ones included. ValueError as `find_classifier`."""
     wide = virtual_heads(model)
     return wide[0][1] if wide else find_classifier(model, head)[1]
 
 
-def _pooled(inputs: Tensor) -> Tensor:
+def pooled(inputs: Tensor) -> Tensor:
+    """The input of a classifier as (N, D): the mean over the pixels of that of a 1x1 convolution."""
     return inputs.mean((2, 3)) if inputs.ndim == 4 else inputs
 
 
