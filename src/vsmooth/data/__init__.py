@@ -9,6 +9,7 @@ from vsmooth.data.batching.plan import BatchPlan, Placement
 from vsmooth.data.batching.stream import StreamedBatches
 from vsmooth.data.sources.known_sets import KnownSet, known_set, list_known_sets
 from vsmooth.data.sources.load import known_image_shape, list_sources, load_dataset
+from vsmooth.data.sources.outliers import Outliers, Wanted, list_outlier_sources, load_outliers
 from vsmooth.data.sources.unlabelled import load_images
 from vsmooth.data.storage.dataset import Dataset, Split
 from vsmooth.data.storage.files import FileSet
@@ -27,15 +28,19 @@ __all__ = [
     "ImageSet",
     "KnownSet",
     "Mixing",
+    "Outliers",
     "Paired",
     "Placement",
     "Split",
     "StreamedBatches",
+    "Wanted",
     "known_image_shape",
     "known_set",
     "list_known_sets",
+    "list_outlier_sources",
     "list_sources",
     "load_dataset",
     "load_images",
+    "load_outliers",
     "make_batches",
 ]

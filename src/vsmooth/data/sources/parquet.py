@@ -45,7 +45,7 @@ def load_parquet(folder: Path, loading: Loading) -> Dataset:
                 f"{folder} has no {split} split: looked for {patterns} there and in {folder / 'data'}"
             )
     # Every schema is checked before the first image is decoded: a wrong file fails at once.
-    opened = {split: [_open(path) for path in found] for split, found in files.items()}
+    opened = {split: [open_parquet(path) for path in found] for split, found in files.items()}
     for split, found in files.items():
         for path, file in zip(found, opened[split], strict=True):
             _check_schema(file.schema_arrow, path)
@@ -58,7 +58,8 @@ def load_parquet(folder: Path, loading: Loading) -> Dataset:
     return assemble(folder.name, classes, listings, loading)
 
 
-def _open(path: Path) -> Any:
+def open_parquet(path: Path) -> Any:
+    """A parquet file, its metadata read. Errors: ValueError for a file that is none."""
     parquet = import_extra("pyarrow.parquet", "reading parquet files")
     arrow = import_extra("pyarrow", "reading parquet files")
     _check_regular(path)
@@ -90,13 +91,18 @@ def _list_split(files: list[Any], paths: list[Path], folder: Path) -> Listing:
     labels: list[Any] = []
     for file, path in zip(files, paths, strict=True):
         image, label = pick_columns(file.schema_arrow.names, str(path))
-        try:
-            table = file.read(columns=[image, label])
-        except (import_extra("pyarrow", "reading parquet files").ArrowException, OSError) as error:
-            raise ValueError(f"{path} is a damaged parquet file: {_first_line(error)}") from error
+        table = read_columns(file, path, [image, label])
         cells += table[image].to_pylist()
         labels += table[label].to_pylist()
     return list_rows(cells, labels, _describe(paths), [folder])
+
+
+def read_columns(file: Any, path: Path, columns: list[str]) -> Any:
+    """Columns of an open parquet file as a table. Errors: ValueError for a damaged file."""
+    try:
+        return file.read(columns=columns)
+    except (import_extra("pyarrow", "reading parquet files").ArrowException, OSError) as error:
+        raise ValueError(f"{path} is a damaged parquet file: {_first_line(error)}") from error
 
 
 def _list_as_arrow(files: dict[str, list[Path]], folder: Path) -> dict[str, Listing]:

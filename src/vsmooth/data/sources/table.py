@@ -29,6 +29,15 @@ def pick_columns(columns: Sequence[str], where: str) -> tuple[str, str]:
     return image, label
 
 
+def image_column(columns: Sequence[str], where: str) -> str:
+    """The name of the image column, of a table that may lack labels. Errors: as `pick_columns`."""
+    image = next((name for name in IMAGE_COLUMNS if name in columns), None)
+    if image is None:
+        found = ", ".join(columns) or "no columns"
+        raise ValueError(f"{where} needs an image column ({' or '.join(IMAGE_COLUMNS)}), but has {found}")
+    return image
+
+
 def list_rows(
     cells: list[Any] | LazyColumn, labels: Iterable[Any], where: str, folders: Sequence[Path] = ()
 ) -> Listing:

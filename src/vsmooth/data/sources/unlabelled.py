@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from vsmooth.data.extras import import_extra
-from vsmooth.data.sources.folder import SUFFIXES
+from vsmooth.data.sources.folder import SUFFIXES, find_split_folder
+from vsmooth.data.sources.parquet import find_split_files, open_parquet, read_columns
+from vsmooth.data.sources.table import image_column
 from vsmooth.data.storage.dataset import Split
 from vsmooth.data.storage.decode import decode_images
-from vsmooth.data.storage.encoded import Files
+from vsmooth.data.storage.encoded import Files, Rows, Stored
 from vsmooth.data.storage.files import open_files
 from vsmooth.data.storage.images import ImageSet
 
@@ -43,7 +45,33 @@ def load_images(source: str | Path, *, image_size: int | None = None, skip_broke
     return ImageSet(pixels, _no_labels(len(pixels)))
 
 
-def _load_folder(folder: Path, image_size: int | None, skip_broken: bool) -> Split:
+def list_images(path: Path, split: str = "train") -> Stored:
+    """The encoded images of a folder or a parquet file, of any size, in order; labels are not looked at.
+
+    A folder with parquet files: those of the split (else of the other one, else all). A folder with folders of splits:
+    that of the split. Any other: its PNG and JPEG files at any depth. Errors: ValueError as `load_images`.
+    """
+    if path.suffix == ".parquet" or not path.is_dir():
+        return _parquet_images([path], path.parent)
+    other = "train" if split == "test" else "test"
+    tables = find_split_files(path, split) or find_split_files(path, other) or sorted(path.glob("*.parquet"))
+    if tables:
+        return _parquet_images(tables, path)
+    return _image_files(find_split_folder(path, split) or path)
+
+
+def _parquet_images(paths: list[Path], folder: Path) -> Stored:
+    cells: list[Any] = []
+    for path in paths:
+        file = open_parquet(path)
+        column = image_column(file.schema_arrow.names, str(path))
+        cells += read_columns(file, path, [column])[column].to_pylist()
+    if not cells:
+        raise ValueError(f"{paths[0]} has no rows")
+    return Rows(cells, str(paths[0]), [folder])
+
+
+def _image_files(folder: Path) -> Files:
     found = sorted(
         os.path.relpath(os.path.join(place, name), folder)
         for place, _, names in os.walk(folder)
@@ -52,7 +80,11 @@ def _load_folder(folder: Path, image_size: int | None, skip_broken: bool) -> Spl
     )
     if not found:
         raise ValueError(f"{folder} has no images: looked for *{', *'.join(SUFFIXES)} at any depth")
-    images = Files(folder, found)
+    return Files(folder, found)
+
+
+def _load_folder(folder: Path, image_size: int | None, skip_broken: bool) -> Split:
+    images = _image_files(folder)
     if image_size is not None:
         return open_files(images, _no_labels(len(images)), image_size, skip_broken)[0]
     pixels = decode_images(images, images.name, broken=[] if skip_broken else None)
