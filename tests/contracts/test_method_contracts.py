@@ -30,6 +30,12 @@ from vsmooth.experiments.specs.adversarial import (
 )
 from vsmooth.experiments.specs.distillation import Distillation
 from vsmooth.experiments.specs.method import MethodSettings
+from vsmooth.experiments.specs.outlier import (
+    EnergyBoundSettings,
+    OutlierExposureSettings,
+    OutlierStream,
+    RejectClassesSettings,
+)
 from vsmooth.experiments.specs.robust_distillation import RobustDistillationSettings
 from vsmooth.experiments.specs.run_spec import CONVERTER, RunSpec
 from vsmooth.experiments.specs.standard import StandardTraining
@@ -45,6 +51,7 @@ from vsmooth.train import Interrupted, Listener, make_accelerator, read_weights
 
 BASE = RunSpec("toy", "small", epochs=3, batch_size=32, augmentation=NO_AUGMENTATION)
 OBJECTIVES = ("one-hot", "ls:0.2", "vs:0.3", "vs:0.3:2", "vs-normalised:0.3", "dummy:2", "focal:2")
+MADE = OutlierStream("synthetic", 16, 64)
 WEAK, FEW = Crafting(epsilon=0.01, steps=2, step_size=0.005), Watch(images=8, steps=2)
 # A new method needs a line here: its settings, with what differs from the defaults; so does a new step rule below.
 METHODS: dict[type[MethodSettings], Callable[[TeacherSource], MethodSettings]] = {
@@ -57,6 +64,9 @@ METHODS: dict[type[MethodSettings], Callable[[TeacherSource], MethodSettings]] =
     RobustDistillationSettings: lambda source: RobustDistillationSettings(
         WEAK, FEW, teacher=source.record.fingerprint, gamma=0.5
     ),
+    OutlierExposureSettings: lambda source: OutlierExposureSettings(MADE, target="vs2"),
+    RejectClassesSettings: lambda source: RejectClassesSettings(MADE, reject=3),
+    EnergyBoundSettings: lambda source: EnergyBoundSettings(MADE, low=-5.0, high=-2.0),
 }
 STEPS: dict[type[StepRule], StepRule] = {Plain: Plain(), WeightPerturbation: WeightPerturbation(0.01, warmup=1)}
 every_pair = pytest.mark.parametrize(("kind", "step"), list(product(METHODS, STEPS)))

@@ -6,9 +6,11 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from vsmooth.data import BatchPlan, BatchSource, Dataset, Placement, Split, make_batches
+from vsmooth.data import BatchPlan, BatchSource, Dataset, Paired, Placement, Split, make_batches
 from vsmooth.data.storage.dataset import Statistics
 from vsmooth.evaluate.predict import evaluation_mode
+from vsmooth.experiments.initial import start_from
+from vsmooth.experiments.outliers import outlier_batches
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.head import add_virtual_classes
 from vsmooth.models import build_model, checkpoint_blocks, prefers_channels_last
@@ -34,7 +36,13 @@ def network_for(
     channels, height, width = image_shape
     model = build_model(spec.model, num_classes, channels, mean, std, (height, width), spec.drop_path)
     labels = spec.objective.virtual_labels
-    return add_virtual_classes(model, labels.count(num_classes), collapsed=labels.collapsed) if labels else model
+    # Reject classes are rows that inference does not compute, as virtual ones are: neither is ever predicted.
+    reject = spec.method.num_reject(num_classes)
+    if labels and labels.collapsed and reject:
+        raise ValueError(f"reject classes need virtual rows of their own beside them: {spec.objective.text} has one row")
+    if labels:
+        return add_virtual_classes(model, reject + labels.count(num_classes), collapsed=labels.collapsed)
+    return add_virtual_classes(model, reject) if reject else model
 
 
 def prepared_network(spec: RunSpec, dataset: Dataset, accelerator: Accelerator, execution: Execution) -> nn.Module:
@@ -42,6 +50,8 @@ def prepared_network(spec: RunSpec, dataset: Dataset, accelerator: Accelerator, 
     torch.manual_seed(spec.seed)
     model = place(build_network(spec, dataset), accelerator.device)
     _check_takes(model, spec.model, dataset.image_shape, accelerator.device)
+    if spec.method.initial is not None:
+        start_from(model, spec.method.initial, spec.model, dataset, spec.method.num_reject(dataset.num_classes))
     if spec.sync_batchnorm:
         model = synchronise_batchnorm(model, accelerator)
     if execution.gradient_checkpointing:
@@ -91,4 +101,7 @@ def training_batches(
         prefers_channels_last(accelerator.device),
         execution.workers,
     )
-    return make_batches(train, plan, placement)
+    batches = make_batches(train, plan, placement)
+    if spec.method.outliers is None:
+        return batches
+    return Paired(batches, outlier_batches(spec.method.outliers, dataset, plan, placement))

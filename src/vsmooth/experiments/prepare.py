@@ -13,6 +13,7 @@ from vsmooth.data import Dataset, Split
 from vsmooth.evaluate import evaluate_clean
 from vsmooth.experiments.build import prepared_network, training_batches, training_splits
 from vsmooth.experiments.environment import describe_environment
+from vsmooth.experiments.outliers import describe_outliers, doubt_outliers
 from vsmooth.experiments.results import Evaluator, evaluation_batches, split_evaluator
 from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.experiments.teaching.lesson import Lesson, TeacherSource, make_lesson
@@ -65,6 +66,11 @@ def prepare(
     check_execution(spec, execution, accelerator)
     if listener is not None and (doubt := spec.method.doubt()) is not None:
         listener.on_message(doubt)
+    environment = describe_environment(spec.precision, accelerator.device)
+    if (stream := spec.method.outliers) is not None:
+        environment["outliers"] = describe_outliers(stream, dataset)
+        if listener is not None and (doubt := doubt_outliers(stream, dataset)) is not None:
+            listener.on_message(doubt)
     train, validation = training_splits(spec, dataset)
     validate = split_evaluator(validation, accelerator, execution.workers)
     lesson = make_lesson(spec, dataset, teacher, accelerator, execution.workers)
@@ -91,7 +97,7 @@ def prepare(
         step_rule=spec.step,
         selection=Selection(spec.method.selected_by, spec.method.patience),
         listener=listener,
-        environment=describe_environment(spec.precision, accelerator.device),
+        environment=environment,
     )
     return Prepared(trainer, accelerator, train, validation, validate, lesson)
 

@@ -27,8 +27,8 @@ _PIXELS = _LARGEST_BATCH * 64 * 64  # of one channel in a batch
 
 
 def num_virtual_of(spec: RunSpec, num_classes: int) -> int:
-    """V: 0 unless the objective has virtual classes."""
-    return spec.objective.num_virtual(num_classes)
+    """How many logits a network has in training beyond the K real ones: reject and virtual classes."""
+    return spec.method.num_reject(num_classes) + spec.objective.num_virtual(num_classes)
 
 
 def evaluate_split(model: nn.Module, split: Split, accelerator: Accelerator, workers: int | None = None) -> Predictions:

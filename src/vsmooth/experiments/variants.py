@@ -13,10 +13,11 @@ from vsmooth.records.variant import MethodRecord, Variant
 def variant_of(spec: RunSpec, num_classes: int, teacher: TeacherRecord | None = None) -> Variant:
     """What tells a run of ``spec`` from others of the same experiment; ``teacher``: the one it is taught by."""
     return Variant(
-        objective_record(spec.objective, num_classes),
+        spec.method.label(objective_record(spec.objective, num_classes)),
         method_record(spec.method),
         MethodRecord(spec.step.name, describe(spec.step)),
         teacher,
+        "" if spec.method.outliers is None else spec.method.outliers.source,
     )
 
 

@@ -12,6 +12,7 @@ from vsmooth.methods.adversarial import (
 from vsmooth.methods.awp import WeightPerturbation
 from vsmooth.methods.base import Loss, Method
 from vsmooth.methods.distill import Distill
+from vsmooth.methods.outlier import EnergyBound, OutlierExposure, RejectClasses
 from vsmooth.methods.standard import Standard
 from vsmooth.methods.step import Plain, StepRule
 from vsmooth.methods.teacher import NetworkTeacher, SavedTeacher, Teacher
@@ -21,11 +22,14 @@ __all__ = [
     "AdversarialTraining",
     "Crafting",
     "Distill",
+    "EnergyBound",
     "Loss",
     "Mart",
     "Method",
     "NetworkTeacher",
+    "OutlierExposure",
     "Plain",
+    "RejectClasses",
     "RobustDistillation",
     "SavedTeacher",
     "Standard",

@@ -11,18 +11,24 @@ from vsmooth.methods import Method, Teacher
 
 if TYPE_CHECKING:
     from vsmooth.data import Mixing
+    from vsmooth.experiments.specs.outlier import InitialWeights, OutlierStream
+    from vsmooth.records.objective import ObjectiveRecord
 
 
 class MethodSettings(ABC):
     """The settings of a training method as a part of a run's spec: each method's are a frozen dataclass.
 
     kind: which method it is, in records. teacher: fingerprint of the teacher that it needs, "" for none. views: of each
-    image so many views that come again and again; ``None``: fresh ones.
+    image so many views that come again and again; ``None``: fresh ones. outliers: the second part of each batch.
+    initial: weights to start from; ``None``: random ones. score: of outliers, which the method is made for.
     """
 
     kind: ClassVar[str]
     teacher: str = ""
     views: int | None = None
+    outliers: OutlierStream | None = None
+    initial: InitialWeights | None = None
+    score: ClassVar[str] = "msp-all"
     needs_whole_weights: ClassVar[bool] = False  # so that weights cannot be sharded over processes
 
     @property
@@ -48,6 +54,18 @@ class MethodSettings(ABC):
         """What a taught student is compared with: the method without its teacher; ``None``: standard training."""
         return None
 
+    def fitted_to(self, objective: Objective) -> MethodSettings:
+        """The same method without settings that this objective gives no meaning to, so that one run has one spec."""
+        return self
+
+    def label(self, objective: ObjectiveRecord) -> ObjectiveRecord:
+        """The objective as the records of this method name it."""
+        return objective
+
+    def num_reject(self, num_classes: int) -> int:
+        """R: reject classes between the real and the virtual ones; none."""
+        return 0
+
     def check_fits(self, mixing: Mixing) -> None:
         """Raise ``ValueError`` for mixed images that the method cannot take; any will do unless it says otherwise."""
         return
@@ -64,14 +82,17 @@ def differing(value: Any) -> dict[str, Any]:
 
 
 def describe(value: Any) -> str:
-    """The settings that are not at their defaults, in words: "gamma 0.5, tau 4"; the teacher has a place of its own."""
+    """The settings that are not at their defaults, in words: "gamma 0.5, tau 4".
+
+    The teacher and the target of outliers have places of their own; a nested value may have its own ``words``.
+    """
     words = []
     for name, own in differing(value).items():
-        if name == "teacher":
+        if name in ("teacher", "target"):
             continue
         nested = is_dataclass(own) and not isinstance(own, type)
-        words.append(describe(own) if nested else f"{name.replace('_', ' ')} {own}")
-    return ", ".join(words)
+        words.append(getattr(own, "words", describe(own)) if nested else f"{name.replace('_', ' ')} {own}")
+    return ", ".join(filter(None, words))
 
 
 def _default(field: Field[Any]) -> Any:

@@ -18,6 +18,7 @@ from vsmooth.experiments.specs.adversarial import (
 )
 from vsmooth.experiments.specs.distillation import Distillation
 from vsmooth.experiments.specs.method import differing
+from vsmooth.experiments.specs.outlier import EnergyBoundSettings, OutlierExposureSettings, RejectClassesSettings
 from vsmooth.experiments.specs.robust_distillation import RobustDistillationSettings
 from vsmooth.experiments.specs.standard import StandardTraining
 from vsmooth.labels import OneHot
@@ -37,6 +38,9 @@ Training = (
     | TradesSettings
     | MartSettings
     | RobustDistillationSettings
+    | OutlierExposureSettings
+    | RejectClassesSettings
+    | EnergyBoundSettings
 )
 Step = Plain | WeightPerturbation
 
@@ -88,6 +92,7 @@ class RunSpec:
         if not 0 <= self.drop_path < 1:
             raise ValueError(f"drop_path must be a probability in [0, 1), got {self.drop_path}")
         self.method.check_fits(self.mixing)
+        object.__setattr__(self, "method", self.method.fitted_to(self.objective))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; the objective as its text. `from_plain` with the `CONVERTER` of this module undoes it."""
