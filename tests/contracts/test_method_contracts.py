@@ -20,6 +20,7 @@ import vsmooth.experiments.specs
 import vsmooth.methods
 from vsmooth.data import NO_AUGMENTATION, Batch, Dataset, ImageSet
 from vsmooth.experiments.build import build_network
+from vsmooth.experiments.outliers import training_outliers
 from vsmooth.experiments.run import run_experiment
 from vsmooth.experiments.specs.adversarial import (
     AdversarialTrainingSettings,
@@ -33,9 +34,9 @@ from vsmooth.experiments.specs.method import MethodSettings
 from vsmooth.experiments.specs.outlier import (
     EnergyBoundSettings,
     OutlierExposureSettings,
-    OutlierStream,
     RejectClassesSettings,
 )
+from vsmooth.experiments.specs.outlier_stream import OutlierStream
 from vsmooth.experiments.specs.robust_distillation import RobustDistillationSettings
 from vsmooth.experiments.specs.run_spec import CONVERTER, RunSpec
 from vsmooth.experiments.specs.standard import StandardTraining
@@ -99,6 +100,9 @@ def network_and_batch(spec: RunSpec, dataset: Dataset) -> tuple[nn.Module, Batch
     torch.manual_seed(0)
     assert isinstance(dataset.train, ImageSet)
     batch = Batch(dataset.train.images[::5].float() / 255, dataset.train.labels[::5])
+    if spec.method.outliers is not None:
+        outliers = training_outliers(spec.method.outliers, dataset).images
+        batch = replace(batch, extra=Batch(outliers.images[::4].float() / 255, outliers.labels[::4]))
     return build_network(spec, dataset), batch
 
 

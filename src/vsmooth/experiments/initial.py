@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vsmooth.classifier import find_classifier
 from vsmooth.data import Dataset
-from vsmooth.experiments.specs.outlier import InitialWeights
+from vsmooth.experiments.specs.outlier_stream import InitialWeights
 from vsmooth.experiments.specs.spec_file import CLAIM, SPEC_FILE
 from vsmooth.head import virtual_heads
 from vsmooth.losses import Objective

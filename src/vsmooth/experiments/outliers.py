@@ -18,7 +18,7 @@ from vsmooth.data import (
     make_batches,
 )
 from vsmooth.data.seeds import seed_of
-from vsmooth.experiments.specs.outlier import OutlierStream
+from vsmooth.experiments.specs.outlier_stream import OutlierStream
 
 MADE = 10_000  # synthetic outliers of a training, unless a number is asked for
 _MADE_SEED = 1  # those of a test have another

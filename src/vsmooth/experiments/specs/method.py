@@ -6,12 +6,12 @@ from abc import ABC, abstractmethod
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from vsmooth.experiments.specs.outlier_stream import InitialWeights, OutlierStream
 from vsmooth.losses import Objective
 from vsmooth.methods import Method, Teacher
 
 if TYPE_CHECKING:
     from vsmooth.data import Mixing
-    from vsmooth.experiments.specs.outlier import InitialWeights, OutlierStream
     from vsmooth.records.objective import ObjectiveRecord
 
 

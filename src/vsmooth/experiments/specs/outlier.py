@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, get_args
 
-from vsmooth.bounds import check_batch_size, check_count, check_one_of
-from vsmooth.experiments.specs.method import MethodSettings, differing
+from vsmooth.bounds import check_count, check_one_of
+from vsmooth.experiments.specs.method import MethodSettings
+from vsmooth.experiments.specs.outlier_stream import InitialWeights, OutlierStream
 from vsmooth.head import LogitSet
 from vsmooth.losses import Objective, OutlierTarget
 from vsmooth.losses.outlier import check_bounds
@@ -15,46 +16,8 @@ from vsmooth.methods.outlier import PseudoLabel
 from vsmooth.methods.outlier.branches import check_weight
 from vsmooth.records.objective import ObjectiveRecord
 
-_MOST_IMAGES, _MOST_CLASSES = 10**9, 1_000_000
+_MOST_CLASSES = 1_000_000
 _TARGETS: dict[OutlierTarget, str] = {"vs1": "VS1", "vs2": "VS2", "uniform": "VS0"}
-
-
-@dataclass(frozen=True)
-class OutlierStream:
-    """Where outliers come from: see :func:`vsmooth.data.load_outliers`; a batch has ``batch_size`` of them.
-
-    limit: number of them, evenly spaced; ``None``: all (of synthetic ones 10,000).
-    """
-
-    source: str = "synthetic"
-    batch_size: int = 256
-    limit: int | None = None
-
-    def __post_init__(self) -> None:
-        check_batch_size(self.batch_size)
-        if self.limit is not None:
-            check_count("the number of outliers", self.limit, 1, _MOST_IMAGES, "no set has more images: leave it out")
-
-    @property
-    def words(self) -> str:
-        """What the source leaves out."""
-        found = differing(self)
-        return ", ".join(f"{name.replace('_', ' ')} of outliers {found[name]}" for name in found if name != "source")
-
-
-@dataclass(frozen=True)
-class InitialWeights:
-    """The finished run whose weights a training starts from. digest: first digits of their SHA-256, so that other
-    weights make another run.
-    """
-
-    run: str
-    digest: str
-
-    @property
-    def words(self) -> str:
-        """Which run it was differs from seed to seed."""
-        return "fine-tuned"
 
 
 @dataclass(frozen=True)
