@@ -33,10 +33,13 @@ ACCEPTED = {
         "seed", "weight_decay", "final_learning_rate", "warmup", "momentum", "crop_padding", "erasing", "mixup",
         "cutmix", "drop_path", "workers", "gamma", "target_weight", "other_weight", "shift_images",
         "label ls:#", "label vs:#", "label focal:#", "label mbls:6:#", "epsilon #", "epsilon #/255",
+        "outlier_weight", "energy_high",
     },
-    "-1": {"shift_images"},
+    "-1": {"shift_images", "energy_high"},
     "1e308": {"epsilon 8/#"},
-    BILLION: {"seed", "train_limit", "shift_images", "images", "images #", "sanity_images", "epsilon 8/#"},
+    BILLION: {
+        "seed", "train_limit", "shift_images", "images", "images #", "sanity_images", "epsilon 8/#", "outlier_limit",
+    },
     QUINTILLION: {"shift_images", "epsilon 8/#"},
 }
 
@@ -136,10 +139,13 @@ def test_every_numeric_option(
 
     monkeypatch.setattr("vsmooth.data.load_dataset", read)
     run, decoupled = [str(trained)], ["--divergence", "decoupled"]
+    exposed, bounded = ["--method", "oe"], ["--method", "energy"]
     before = {
         "calibrate": [str(logits)], "inspect": run, "attack": run,
         "shift_images": [*run, "--shift", "--resamples", "40"],
         "target_weight": decoupled, "other_weight": decoupled,
+        "outlier_batch_size": exposed, "outlier_limit": exposed, "outlier_weight": exposed,
+        "energy_low": bounded, "energy_high": bounded, "reject_classes": ["--method", "ssl"],
     }
     tried, wrong = 0, []
     for option in all_options():

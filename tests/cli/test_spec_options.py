@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import Field, fields
 from operator import attrgetter
+from pathlib import Path
 
 import pytest
 
 from vsmooth.cli.method_options import MethodOptions, options_of
 from vsmooth.cli.parsing import parse
+from vsmooth.cli.verbs.compare import Compare
 from vsmooth.cli.verbs.distill import Distill
 from vsmooth.cli.verbs.train import Train
 from vsmooth.experiments.specs.run_spec import RunSpec
@@ -75,10 +77,23 @@ METHOD_OPTIONS = {
     "patience": ("--method at --patience 4", "watch.patience", 4),
     "beta": ("--method trades --beta 12", "beta", 12.0),
     "attack_logits": ("--method trades --attack-logits hybrid", "logits", "hybrid"),
+    "outliers": ("--method oe --outliers places365", "outliers.source", "places365"),
+    "outlier_batch_size": ("--method ssl --outlier-batch-size 7", "outliers.batch_size", 7),
+    "outlier_limit": ("--method energy --outlier-limit 50", "outliers.limit", 50),
+    "outlier_weight": ("--method oe --outlier-weight 0.2", "weight", 0.2),
+    "outlier_target": ("--method oe --outlier-target vs2 --label vs:0.05", "target", "vs2"),
+    "reject_classes": ("--method ssl --reject-classes 3", "reject", 3),
+    "pseudo_label": ("--method ssl --pseudo-label random", "pseudo_label", "random"),
+    "energy_low": ("--method energy --energy-low -9", "low", -9.0),
+    "energy_high": ("--method energy --energy-high -2", "high", -2.0),
+    "energy_logits": ("--method energy --energy-logits all", "energy_logits", "all"),
 }
+NOT_SETTINGS = {"start_from": "depends on label and seed: test_training_starts_from_the_run_of_its_seed"}
 
 
-@pytest.mark.parametrize("option", fields(MethodOptions), ids=lambda option: option.name)
+@pytest.mark.parametrize(
+    "option", [option for option in fields(MethodOptions) if option.name not in NOT_SETTINGS], ids=attrgetter("name")
+)
 def test_every_option_of_a_method_reaches_its_settings(option: Field[object]) -> None:
     words, place, value = METHOD_OPTIONS[option.name]
     assert attrgetter(place)(spec_of_train(words).method) == value
@@ -113,6 +128,14 @@ def test_one_step_follows_its_radius() -> None:
         ("--method at --mixup 0.4", "leave out MixUp and CutMix"),
         ("--method at --watch-images 0 --patience 3", "patience needs held-out images"),
         ("--method at --craft-precision bf16 --attack-batchnorm train", "crafting in bf16 needs the network in eval"),
+        ("--outliers synthetic", "--outliers does nothing with --method standard: leave it out, or choose"),
+        ("--method ssl --outlier-target vs2", "--outlier-target does nothing with --method ssl"),
+        ("--method energy --attack-logits real", "--attack-logits does nothing with --method energy"),
+        ("--method oe --outlier-weight -1", "the weight of the outliers' loss must be 0 or more, got -1"),
+        ("--method oe --outlier-batch-size 0", "batch_size must be at least 1, got 0"),
+        ("--method ssl --reject-classes 0", "the number of reject classes must be at least 1, got 0"),
+        ("--method energy --energy-low 0", "must be bounded below that of outliers, got 0.0 and -5.0"),
+        ("--method oe --start-from nowhere", "nowhere is no run folder and holds none"),
         ("--awp -1", "gamma of the weight perturbation must be in"),
         ("--awp-warmup 5", "--awp-warmup and --awp-layers do nothing without --awp"),
     ],
@@ -146,3 +169,19 @@ def test_options_of_the_other_distillation_are_refused(words: str, message: str)
     assert isinstance(command, Distill)
     with pytest.raises(ValueError, match=message):
         command.settings()
+
+
+def test_training_starts_from_the_run_of_its_seed(trained: Path) -> None:
+    """Of a comparison with two labels, and of one run, which serves every label; no other method starts from one."""
+    (virtual,), (one_hot,) = (tuple(trained.glob(f"{name}-*")) for name in ("vs", "one-hot"))
+    words = f"--method oe --start-from {trained} --label"
+    for text, folder in (("vs:0.3", virtual), ("one-hot", one_hot)):
+        initial = spec_of_train(f"{words} {text}").method.initial
+        assert initial is not None
+        assert (Path(initial.run), len(initial.digest)) == (folder, 16)
+    comparison = parse(["compare", "--method", "ssl", "--start-from", str(one_hot)])
+    assert isinstance(comparison, Compare)
+    plan = comparison.plan()
+    assert {plan.spec(objective, 3).method.initial.run for objective in plan.objectives} == {str(one_hot)}
+    with pytest.raises(ValueError, match="only trainings with outliers start from a finished run"):
+        spec_of_train(f"--start-from {one_hot}")

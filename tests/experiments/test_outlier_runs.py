@@ -32,7 +32,7 @@ BASE = RunSpec("toy", "small", epochs=1, batch_size=32, augmentation=NO_AUGMENTA
 
 
 def spec_with(method: object, text: str = "one-hot") -> RunSpec:
-    return replace(BASE, method=method, objective=parse_objective(text))  # type: ignore[arg-type]
+    return replace(BASE, method=method).with_objective(parse_objective(text))  # type: ignore[arg-type]
 
 
 def initial(folder: Path) -> InitialWeights:
@@ -159,7 +159,7 @@ def test_mistakes(toy_dataset: Dataset, tmp_path: Path) -> None:
         (lambda: OutlierExposureSettings(target="vs3"), "the target of outliers must be one of uniform, vs1, vs2"),
         (lambda: RejectClassesSettings(reject=0), "the number of reject classes must be at least 1, got 0"),
         (lambda: RejectClassesSettings(pseudo_label="best"), "the pseudo-label rule must be one of decision, best-"),
-        (lambda: EnergyBoundSettings(low=0.0, high=-1.0), "must be bounded below that of outliers, got 0 and -1"),
+        (lambda: EnergyBoundSettings(low=0.0, high=-1.0), "must be bounded below that of outliers, got 0.0 and -1.0"),
         (lambda: OutlierStream(batch_size=0), "batch_size must be at least 1, got 0"),
         (lambda: OutlierStream(limit=0), "the number of outliers must be at least 1, got 0"),
     ],

@@ -98,7 +98,8 @@ def duration_text(seconds: float) -> str:
 def _widest(plan: ComparePlan, num_classes: int) -> RunSpec:
     """The run with the most outputs: none of the others takes longer."""
     objectives = (x.template if isinstance(x, Candidates) else x for x in plan.objectives)
-    return plan.base.with_objective(max(objectives, key=lambda objective: objective.num_virtual(num_classes)))
+    widest = max(objectives, key=lambda objective: objective.num_virtual(num_classes))
+    return plan.spec(widest, plan.seeds[0])
 
 
 def _print_taught(found: DryRun, teacher: str, spec: RunSpec, console: Console) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Literal
 
+from vsmooth.experiments.initial import InitialRuns
+from vsmooth.experiments.run_paths import find_runs
 from vsmooth.experiments.specs.adversarial import (
     AdversarialTrainingSettings,
     FastSettings,
@@ -13,13 +16,23 @@ from vsmooth.experiments.specs.adversarial import (
     TradesSettings,
     one_step,
 )
+from vsmooth.experiments.specs.outlier import EnergyBoundSettings, OutlierExposureSettings, RejectClassesSettings
 from vsmooth.experiments.specs.run_spec import Step, Training
 from vsmooth.experiments.specs.standard import StandardTraining
 from vsmooth.methods import Plain, WeightPerturbation
 
 _METHODS: dict[str, type[Training]] = {
     kind.kind: kind
-    for kind in (StandardTraining, AdversarialTrainingSettings, FastSettings, TradesSettings, MartSettings)
+    for kind in (
+        StandardTraining,
+        AdversarialTrainingSettings,
+        FastSettings,
+        TradesSettings,
+        MartSettings,
+        OutlierExposureSettings,
+        RejectClassesSettings,
+        EnergyBoundSettings,
+    )
 }
 # Where an option's value goes in the settings of a method.
 _PLACES = {
@@ -38,6 +51,16 @@ _PLACES = {
     "train_attack": "attack",
     "attack_logits": "logits",
     "beta": "beta",
+    "outliers": "outliers.source",
+    "outlier_batch_size": "outliers.batch_size",
+    "outlier_limit": "outliers.limit",
+    "outlier_weight": "weight",
+    "outlier_target": "target",
+    "reject_classes": "reject",
+    "pseudo_label": "pseudo_label",
+    "energy_low": "low",
+    "energy_high": "high",
+    "energy_logits": "energy_logits",
 }
 
 
@@ -74,11 +97,49 @@ class AttackOptions:
 
 
 @dataclass(frozen=True)
-class MethodOptions(AttackOptions):
+class OutlierOptions:
+    """Outliers in a training. An option that is left out has the default of the method."""
+
+    outliers: str | None = None
+    """images of none of the classes: a folder, parquet or npy file, hub:owner/name, a name such as places365, or made:
+    synthetic, synthetic:noise, synthetic:texture, synthetic:jigsaw, synthetic:blend (synthetic)"""
+    outlier_batch_size: int | None = None
+    """number of outliers in a batch, beside its images (256)"""
+    outlier_limit: int | None = None
+    """number of outliers, evenly spaced (all; 10,000 synthetic ones)"""
+    outlier_weight: float | None = None
+    """weight of the outliers' loss (0.5; energy: 0.1)"""
+    outlier_target: Literal["vs1", "vs2", "uniform"] | None = None
+    """what oe trains outliers of virtual smoothing towards: vs1: alpha on the virtual classes; vs2: all on them;
+    uniform: nothing; with other labels it is uniform over the real classes (vs1)"""
+    reject_classes: int | None = None
+    """number of reject classes of ssl (as many as there are classes)"""
+    pseudo_label: Literal["decision", "best-reject", "random"] | None = None
+    """class of an outlier in ssl: the network's decision where that is a reject class, else a random one; the reject
+    class with the largest logit; random (decision)"""
+    energy_low: float | None = None
+    """bound of the energy of images of the classes (-23)"""
+    energy_high: float | None = None
+    """bound of the energy of outliers (-5)"""
+    energy_logits: Literal["real", "all"] | None = None
+    """logits that the energy is of (real)"""
+    start_from: tuple[Path, ...] = ()
+    """finished runs, or the --out of a comparison, whose weights the training starts from: the one of its seed and,
+    among several, of its label"""
+
+    @property
+    def initial(self) -> InitialRuns | None:
+        """The runs to start from; ``ValueError`` for a path that holds none."""
+        return InitialRuns.of(find_runs(self.start_from)) if self.start_from else None
+
+
+@dataclass(frozen=True)
+class MethodOptions(OutlierOptions, AttackOptions):
     """The method that trains, and its settings."""
 
-    method: Literal["standard", "at", "fast-at", "trades", "mart"] = "standard"
-    """standard; at: PGD adversarial training; fast-at: with one step; trades; mart. `vsmooth distill` has ard"""
+    method: Literal["standard", "at", "fast-at", "trades", "mart", "oe", "ssl", "energy"] = "standard"
+    """standard; at: PGD adversarial training; fast-at: with one step; trades; mart; with outliers: oe (outlier
+    exposure), ssl (reject classes), energy (energy bounds). `vsmooth distill` has ard"""
     beta: float | None = None
     """weight of the robust term of trades (6) and mart (5); the paper raises it with virtual labels (12 to 18)"""
     attack_logits: Literal["all", "real", "hybrid"] | None = None
@@ -167,7 +228,7 @@ def _only(numbers: list[float]) -> float:
 
 def _hint(settings: Any) -> str:
     trained = isinstance(settings, StandardTraining)
-    return ", or choose --method at, trades or another adversarial method" if trained else ""
+    return ", or choose --method at, trades or another that reads it" if trained else ""
 
 
 def _has(settings: Any, place: str) -> bool:

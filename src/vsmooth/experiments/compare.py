@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vsmooth.bounds import check_count, check_most
 from vsmooth.data import Dataset
+from vsmooth.experiments.initial import InitialRuns
 from vsmooth.experiments.ownership import owned
 from vsmooth.experiments.run import run_experiment
 from vsmooth.experiments.specs.run_spec import RunSpec
@@ -50,11 +51,12 @@ class CompareListener(Listener):
 
 @dataclass(frozen=True)
 class ComparePlan:
-    """What to train: ``base`` with every objective and every seed."""
+    """What to train: ``base`` with every objective and every seed. initial: the runs that trainings start from."""
 
     base: RunSpec
     objectives: tuple[Objective | Candidates, ...]
     seeds: tuple[int, ...]
+    initial: InitialRuns | None = None
 
     def __post_init__(self) -> None:
         if not self.objectives or not self.seeds:
@@ -62,6 +64,11 @@ class ComparePlan:
         check_seeds(self.seeds)
         if len(set(self.objectives)) < len(self.objectives):
             raise ValueError("a label is named twice")
+
+    def spec(self, objective: Objective, seed: int) -> RunSpec:
+        """One of the runs; ``ValueError`` where there is no single one to start from."""
+        found = self.base.with_objective(objective, seed)
+        return found if self.initial is None else self.initial.given_to(found)
 
     @property
     def most_runs(self) -> int:
@@ -181,7 +188,7 @@ class _Objectives:
         return replace(self._run(best, seed), selected_from=first.selected_from)
 
     def _run(self, objective: Objective, seed: int) -> RunRecord:
-        return self.runs.run(self.plan.base.with_objective(objective, seed), objective.text)
+        return self.runs.run(self.plan.spec(objective, seed), objective.text)
 
     def _choose(self, candidates: Candidates, seed: int) -> tuple[Objective, RunRecord]:
         objectives = candidates.objectives()

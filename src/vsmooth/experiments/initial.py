@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from vsmooth.classifier import find_classifier
 from vsmooth.data import Dataset
+from vsmooth.experiments.specs.outlier import OutlierSettings
 from vsmooth.experiments.specs.outlier_stream import InitialWeights
+from vsmooth.experiments.specs.run_spec import RunSpec
 from vsmooth.experiments.specs.spec_file import CLAIM, SPEC_FILE
 from vsmooth.head import virtual_heads
 from vsmooth.losses import Objective
@@ -55,6 +57,15 @@ class InitialRuns:
             )
         place = found[0]
         return InitialWeights(str(self.folders[place]), self.records[place].digests[WEIGHTS_FILE][:_DIGITS])
+
+    def given_to(self, spec: RunSpec) -> RunSpec:
+        """The same run from the weights that :meth:`choose` finds; ``ValueError`` for a method that takes none."""
+        if not isinstance(spec.method, OutlierSettings):
+            raise ValueError(
+                "only trainings with outliers start from a finished run: choose --method oe, ssl or energy, or leave "
+                "--start-from out"
+            )
+        return replace(spec, method=replace(spec.method, initial=self.choose(spec.objective, spec.seed)))
 
 
 def start_from(model: nn.Module, initial: InitialWeights, name: str, dataset: Dataset, num_reject: int) -> None:

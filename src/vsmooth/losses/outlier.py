@@ -11,6 +11,7 @@ from vsmooth.labels import LabelScheme, OneHot, VirtualSmoothing, check_num_clas
 from vsmooth.losses.cross_entropy import Reduction, smoothed_cross_entropy
 
 OutlierTarget = Literal["uniform", "vs1", "vs2"]
+_FARTHEST = 1_000_000  # whose squares no training survives
 
 
 def outlier_exposure(
@@ -75,8 +76,10 @@ def energy_bounds(inside: Tensor, outside: Tensor, low: float = -23.0, high: flo
 
 
 def check_bounds(low: float, high: float) -> None:
-    """``ValueError`` unless the bound of the classes' energy lies below that of the outliers'."""
+    """``ValueError`` unless the bound of the classes' energy lies below that of the outliers', and both in reach."""
     if not low < high:
         raise ValueError(
-            f"the energy of images of the classes must be bounded below that of outliers, got {low:g} and {high:g}"
+            f"the energy of images of the classes must be bounded below that of outliers, got {low} and {high}"
         )
+    if max(-low, high) > _FARTHEST:
+        raise ValueError(f"bounds of the energy must be within {_FARTHEST:,} of 0, got {low} and {high}")

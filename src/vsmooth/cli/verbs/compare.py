@@ -50,7 +50,8 @@ class Compare(TrainingOptions):
         """The runs; ``ValueError`` for values that cannot be."""
         seeds = first_seeds(self.seeds)
         objectives = tuple(parse_candidates(text) for text in self.labels)
-        return ComparePlan(replace(spec_of(self.setting), method=self.training.settings()), objectives, seeds)
+        base = replace(spec_of(self.setting), method=self.training.settings())
+        return ComparePlan(base, objectives, seeds, self.training.initial)
 
     def run(self, console: Console, typed: str) -> None:
         plan = self.plan()

@@ -46,7 +46,9 @@ class Train(TrainingOptions):
     def spec(self) -> RunSpec:
         """The run; ``ValueError`` for values that cannot be."""
         spec = replace(spec_of(self.setting), method=self.training.settings())
-        return spec.with_objective(parse_objective(self.label), self.seed)
+        spec = spec.with_objective(parse_objective(self.label), self.seed)
+        initial = self.training.initial
+        return spec if initial is None else initial.given_to(spec)
 
     def run(self, console: Console, typed: str) -> None:
         spec = self.spec()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, Field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from vsmooth.experiments.specs.outlier_stream import InitialWeights, OutlierStream
 from vsmooth.losses import Objective
@@ -54,7 +54,7 @@ class MethodSettings(ABC):
         """What a taught student is compared with: the method without its teacher; ``None``: standard training."""
         return None
 
-    def fitted_to(self, objective: Objective) -> MethodSettings:
+    def fitted_to(self, objective: Objective) -> Self:
         """The same method without settings that this objective gives no meaning to, so that one run has one spec."""
         return self
 

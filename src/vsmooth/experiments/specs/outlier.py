@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, get_args
+from typing import ClassVar, Self, get_args
 
 from vsmooth.bounds import check_count, check_one_of
 from vsmooth.experiments.specs.method import MethodSettings
@@ -51,7 +51,7 @@ class OutlierExposureSettings(OutlierSettings):
     def name(self) -> str:
         return "OE"
 
-    def fitted_to(self, objective: Objective) -> MethodSettings:
+    def fitted_to(self, objective: Objective) -> Self:
         return self if objective.num_virtual(2) else replace(self, target="vs1")
 
     def label(self, objective: ObjectiveRecord) -> ObjectiveRecord:
@@ -102,16 +102,16 @@ class EnergyBoundSettings(OutlierSettings):
     weight: float = 0.1
     low: float = -23.0
     high: float = -5.0
-    logits: LogitSet = "real"
+    energy_logits: LogitSet = "real"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_bounds(self.low, self.high)
-        check_one_of("the logits of the energy", self.logits, get_args(LogitSet))
+        check_one_of("the logits of the energy", self.energy_logits, get_args(LogitSet))
 
     @property
     def name(self) -> str:
         return "Energy"
 
     def build(self, objective: Objective, num_classes: int, teacher: Teacher | None) -> Method:
-        return EnergyBound(objective, num_classes, self.weight, self.low, self.high, self.logits)
+        return EnergyBound(objective, num_classes, self.weight, self.low, self.high, self.energy_logits)

@@ -92,7 +92,6 @@ class RunSpec:
         if not 0 <= self.drop_path < 1:
             raise ValueError(f"drop_path must be a probability in [0, 1), got {self.drop_path}")
         self.method.check_fits(self.mixing)
-        object.__setattr__(self, "method", self.method.fitted_to(self.objective))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; the objective as its text. `from_plain` with the `CONVERTER` of this module undoes it."""
@@ -114,7 +113,8 @@ class RunSpec:
 
     def with_objective(self, objective: Objective, seed: int | None = None) -> RunSpec:
         """The same experiment with another objective, and another seed."""
-        return replace(self, objective=objective, seed=self.seed if seed is None else seed)
+        method = self.method.fitted_to(objective)
+        return replace(self, objective=objective, method=method, seed=self.seed if seed is None else seed)
 
 
 CONVERTER = make_converter()
