@@ -39,7 +39,7 @@ def network_for(
     # Reject classes are rows that inference does not compute, as virtual ones are: neither is ever predicted.
     reject = spec.method.num_reject(num_classes)
     if labels and labels.collapsed and reject:
-        raise ValueError(f"reject classes need virtual rows of their own beside them: {spec.objective.text} has one row")
+        raise ValueError(f"reject classes need a row for each virtual class, {spec.objective.text} has one")
     if labels:
         return add_virtual_classes(model, reject + labels.count(num_classes), collapsed=labels.collapsed)
     return add_virtual_classes(model, reject) if reject else model
