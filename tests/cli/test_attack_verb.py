@@ -13,8 +13,8 @@ from cli_builders import squeezed
 from safetensors.torch import load_file, save_file
 
 from vsmooth.cli import main
+from vsmooth.cli.method_options import parse_radius
 from vsmooth.cli.verbs import attack as verb
-from vsmooth.cli.verbs.attack import parse_epsilon
 from vsmooth.data import load_dataset
 from vsmooth.experiments.robust import plan
 from vsmooth.experiments.robust.attack import attack_run
@@ -146,7 +146,7 @@ def test_more_images_than_there_are_means_all(runs: Path, capsys: pytest.Capture
     ("text", "value"), [("8/255", 8 / 255), ("0.03", 0.03), (".5", 0.5), ("1 / 4", 0.25), ("0", 0.0), ("2e-3", 0.002)]
 )
 def test_epsilon_is_a_number_or_a_fraction(text: str, value: float) -> None:
-    assert parse_epsilon(text) == pytest.approx(value)
+    assert parse_radius(text) == pytest.approx(value)
 
 
 @pytest.mark.parametrize(
