@@ -87,7 +87,7 @@ def test_a_finished_evaluation_is_read_back(
 
 def test_one_evaluation_hashes_the_weights_once(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[Path] = []
-    monkeypatch.setattr(plan, "fingerprint", lambda folder: hashed.append(folder) or fingerprint(folder))
+    monkeypatch.setattr(plan, "fingerprint", lambda folder, *rest: hashed.append(folder) or fingerprint(folder, *rest))
     assert main(["attack", str(runs), *QUICK]) == 0
     assert sorted(hashed) == sorted(runs.glob("*-seed0-*"))
 
