@@ -33,7 +33,7 @@ ACCEPTED = {
         "seed", "weight_decay", "final_learning_rate", "warmup", "momentum", "crop_padding", "erasing", "mixup",
         "cutmix", "drop_path", "workers", "gamma", "target_weight", "other_weight", "shift_images",
         "label ls:#", "label vs:#", "label focal:#", "label mbls:6:#", "epsilon #", "epsilon #/255",
-        "outlier_weight", "energy_high",
+        "outlier_weight", "energy_high", "awp", "awp_warmup",
     },
     "-1": {"shift_images", "energy_high"},
     "1e308": {"epsilon 8/#"},

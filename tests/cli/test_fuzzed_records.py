@@ -60,7 +60,8 @@ _SHARES = r"(teacher_)?accuracy|brier|(\w+_)?ece(_\w+)?|mean_confidence|teacher_
 _MAPPING = {"object", EXTRA}
 _OBJECTS = {"object"}  # a mapping of records
 _VARIANT = (
-    (r"variant\.(teacher\.)?objective\.(text|kind|name)|variant\.(method|step)\.\w+|variant\.outliers", {"text"}),
+    (r"variant\.(teacher\.)?objective\.(text|kind|name)|variant\.(method|step)\.(name|settings)|variant\.outliers", {"text"}),
+    (r"variant\.(method|step)\.untaught", {"null"}),
     (r"variant\.teacher\.(name|origin|fingerprint|model)", {"text"}),
     (r"variant\.(teacher\.)?objective\.parameter", _NUMBER),
     (r"variant\.teacher(\.objective)?", {"null"}),
@@ -77,6 +78,8 @@ _RUN = (
     (r"history\[\]\.loss", _NUMBER),
     (r"(history\[\]\.)?(learning_rate|seconds|train_seconds|images_per_second)", _AMOUNT),
     (r"selected_from", {"null", *_LIST}),
+    (r"best", {"null"}),
+    (r"notices", _LIST),
     (r"digests\.\*", _FREE),
     (r"digests", _OBJECTS),
     (r"environments\[\]\.\w+", _FREE),
@@ -102,7 +105,6 @@ KINDS = {
     )),
     "spec": Kind("runs/vs-*/spec.json", lambda path: read_claim(path.parent), (
         (r"spec\.(data|model)|data_fingerprint", {"text"}),
-        (r"spec\.step", _OBJECTS),
         (r"spec\.optimization\.(clip_norm|ema_decay)|spec\.augmentation\.(resized_crop|rand_augment)", {"null"}),
         (r"spec\.(train_limit|image_size)", {"null"}),
         (r"spec\.(optimization\.nesterov|augmentation\.flip|compile_model|sync_batchnorm)", {"true"}),
