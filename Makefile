@@ -19,8 +19,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed ## train one network with one-hot, smoothed and virtual labels, 3 seeds; write demo/report.html
 	$(BIN)/vsmooth $(DEMO)
 
-test: $(VENV)/.installed ## the test suite
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed ## the test suite, in two processes of one thread each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 check: $(VENV)/.installed ## lint, types, import contracts
 	$(BIN)/ruff check .

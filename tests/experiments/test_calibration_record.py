@@ -200,6 +200,6 @@ def test_predictions_with_nan(run_of: dict[str, Path], accept: Callable[[Path], 
 
 
 def test_a_foreign_record(run_of: dict[str, Path]) -> None:
-    (run_of["vs"] / "calibration.json").write_text(json.dumps({"schema": 2, "settings": {"bins": 15}}))
+    (run_of["vs"] / "calibration.json").write_text(json.dumps({"schema": 3, "settings": {"bins": 15}}))
     with pytest.raises(ValueError, match=r"calibration\.json is damaged: .*`vsmooth calibrate` writes it anew"):
         read_calibration(run_of["vs"])

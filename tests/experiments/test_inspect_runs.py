@@ -172,7 +172,7 @@ def _damage(value: dict[str, object]) -> dict[str, object]:
     return {**value, "overlap": {"virtual": {"rank": 3}}}
 
 
-@pytest.mark.parametrize("change", [_damage, lambda value: {"schema": 2}])
+@pytest.mark.parametrize("change", [_damage, lambda value: {"schema": 3}])
 def test_a_foreign_record(
     run_of: dict[str, Path], toy_dataset: Dataset, change: Callable[[dict[str, object]], dict[str, object]]
 ) -> None:

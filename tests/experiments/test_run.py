@@ -320,13 +320,13 @@ def test_what_cannot_be_evaluated(tmp_path: Path, run_folder: Path, toy_dataset:
     weights.unlink()
     with pytest.raises(CheckpointError, match=r"cannot read weights from .*model\.safetensors"):
         evaluate_run(run_folder, toy_dataset)
-    (run_folder / "record.json").write_text('{"schema": 2}')
+    (run_folder / "record.json").write_text('{"schema": 3}')
     with pytest.raises(ValueError, match=r"record\.json is damaged: variant: missing"):
         evaluate_run(run_folder, toy_dataset)
     (run_folder / "record.json").unlink()
     with pytest.raises(ValueError, match="is not finished: run the command that began it again"):
         evaluate_run(run_folder, toy_dataset)
-    (run_folder / "spec.json").write_text('{"schema": 2}')
+    (run_folder / "spec.json").write_text('{"schema": 3}')
     with pytest.raises(ValueError, match=r"spec\.json is damaged: spec: missing; delete its folder and train again"):
         evaluate_run(run_folder, toy_dataset)
 

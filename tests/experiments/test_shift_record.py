@@ -68,7 +68,7 @@ def test_mistakes(run_of: dict[str, Path], toy_dataset: Dataset) -> None:
 def test_a_foreign_record(run_of: dict[str, Path]) -> None:
     row = {"corruption": "fog", "severity": 2, "accuracy": 1, "ece": 0, "nll": 0, "mean_confidence": 1, "samples": 3}
     for rows in ([{"corruption": "fog"}], [row, row]):
-        (run_of["one"] / SHIFT_FILE).write_text(json.dumps({"schema": 2, "images": 3, "rows": rows}))
+        (run_of["one"] / SHIFT_FILE).write_text(json.dumps({"schema": 3, "images": 3, "rows": rows}))
         with pytest.raises(ValueError, match=r"shift\.json is damaged: .*; delete it and run again"):
             read_shift(run_of["one"])
 

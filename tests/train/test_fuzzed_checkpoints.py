@@ -29,7 +29,7 @@ ACCEPTED = (
     (r"values\.history\[\]\.(validation|parts)|values\.part_sums", {"object", EXTRA}),
     (r"values\.history\[\]\.(learning_rate|seconds|images_per_second)", _AMOUNT),
     (r"values\.history\[\]\.loss", {*_AMOUNT, "negative"}),
-    (r"values\.environments", {"empty list"}),
+    (r"values\.(environments|notices)", {"empty list"}),
     (r"values\.environments\[\]", {DELETED, "object"}),
     (r"values\.environments\[\]\.\w+", {"text", DELETED}),
     (r"values\.part_sums\.\w+", {"huge", "negative", DELETED}),
