@@ -60,7 +60,8 @@ _SHARES = r"(teacher_)?accuracy|brier|(\w+_)?ece(_\w+)?|mean_confidence|teacher_
 _MAPPING = {"object", EXTRA}
 _OBJECTS = {"object"}  # a mapping of records
 _VARIANT = (
-    (r"variant\.(teacher\.)?objective\.(text|kind|name)|variant\.(method|step)\.(name|settings)|variant\.outliers", {"text"}),
+    (r"variant\.(teacher\.)?objective\.(text|kind|name)|variant\.outliers", {"text"}),
+    (r"variant\.(method|step)\.(name|settings)", {"text"}),
     (r"variant\.(method|step)\.untaught", {"null"}),
     (r"variant\.teacher\.(name|origin|fingerprint|model)", {"text"}),
     (r"variant\.(teacher\.)?objective\.parameter", _NUMBER),
