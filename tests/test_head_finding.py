@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 
 import pytest
@@ -112,18 +111,6 @@ AMBIGUOUS: list[tuple[Callable[[], nn.Module], list[str]]] = [
     (lambda: Network(linear=linear(9), out=linear(K, 9)), ["'linear' (Linear", "'out' (Linear 9 -> 5)"]),
     (lambda: nn.Sequential(linear(D), linear(), nn.BatchNorm1d(K)), ["'0' (Linear", "'1' (Linear 6 -> 5)"]),
     (lambda: Network(a=nn.Conv2d(3, 8, 1), b=linear()), ["'a' (Conv2d 3 -> 8)", "'b' (Linear 6 -> 5)"]),
-    (
-        lambda: declaring("head", "head_dist", stem=linear(D), head=linear(), head_dist=linear()),
-        ["'head' (Linear 6 -> 5)", "'head_dist' (Linear 6 -> 5)"],
-    ),
-    (
-        lambda: declaring("head", stem=linear(D), head=Network(a=linear(), b=linear())),
-        ["'head.a' (Linear 6 -> 5)", "'head.b' (Linear 6 -> 5)"],
-    ),
-    (
-        lambda: declaring("head", stem=linear(D), head=nn.ModuleList([linear(), linear(K, 9)])),
-        ["'head.0' (Linear 6 -> 5)", "'head.1' (Linear 9 -> 5)"],
-    ),
 ]
 
 
@@ -136,6 +123,44 @@ def test_an_ambiguous_model_is_left_alone_and_its_candidates_listed(
         add_virtual_classes(model, V)
     assert all(candidate in str(error.value) for candidate in candidates)
     assert not virtual_heads(model)
+
+
+# Their logits are added up, so that widening one of them would not do.
+TOGETHER: list[tuple[Callable[[], nn.Module], list[str]]] = [
+    (
+        lambda: declaring("head", "head_dist", stem=linear(D), head=linear(), head_dist=linear()),
+        ["'head' (Linear 6 -> 5)", "'head_dist' (Linear 6 -> 5)"],
+    ),
+    (
+        lambda: declaring("head", stem=linear(D), head=Network(a=linear(), b=linear())),
+        ["'head.a' (Linear 6 -> 5)", "'head.b' (Linear 6 -> 5)"],
+    ),
+    (
+        lambda: declaring("head", stem=linear(D), head=nn.ModuleList([linear(), linear(K, 9)])),
+        ["'head.0' (Linear 6 -> 5)", "'head.1' (Linear 9 -> 5)"],
+    ),
+    (
+        lambda: Network(stem=linear(D), head=Network(a=linear(), b=linear())),
+        ["'head.a' (Lin", "'head.b' (Lin"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("build", "candidates"), TOGETHER)
+def test_classifiers_that_work_together_get_virtual_classes_together(
+    build: Callable[[], nn.Module], candidates: list[str]
+) -> None:
+    model = build()
+    with pytest.raises(ValueError, match=r'because several work together: .*; pass head="all"$') as error:
+        add_virtual_classes(model, V)
+    assert all(candidate in str(error.value) for candidate in candidates)
+    names = [name for name, _ in model.named_modules() if f"'{name}' (Linear" in str(error.value)]
+    with pytest.raises(ValueError, match=r'combines the logits of .*, which must .* classes: pass head="all"'):
+        add_virtual_classes(model, V, head=names[0])
+    assert not virtual_heads(model)
+    for head in ("all", names):
+        wide = add_virtual_classes(build(), V, head)
+        assert [name for name, _ in virtual_heads(wide)] == names
 
 
 def test_the_head_can_be_given_by_name_or_by_module() -> None:
@@ -228,12 +253,10 @@ def test_a_number_of_virtual_classes_below_one_or_not_whole_is_told(num_virtual:
         add_virtual_classes(mlp(), num_virtual)
 
 
-def test_models_that_have_virtual_classes_already_or_none_or_two_heads_are_told() -> None:
+def test_models_that_have_virtual_classes_already_or_none_are_told() -> None:
     model = add_virtual_classes(mlp(), V)
     with pytest.raises(ValueError, match="has virtual classes already; remove_virtual_classes"):
         add_virtual_classes(model, V)
     for change in (remove_virtual_classes, lambda m: all_logits(m).__enter__()):
         with pytest.raises(ValueError, match="Sequential has no virtual classes; add them with"):
             change(mlp())
-        with pytest.raises(ValueError, match=r"more than one head .*: 'a\.2', 'b\.2'"):
-            change(Network(a=model, b=copy.deepcopy(model)))

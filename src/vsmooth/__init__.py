@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vsmooth.checking import check
     from vsmooth.head import add_virtual_classes, all_logits, remove_virtual_classes
     from vsmooth.labels import LabelScheme, LabelSmoothing, OneHot, VirtualSmoothing
     from vsmooth.losses import (
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
         virtual_smoothing_loss,
     )
     from vsmooth.shares import NoisyUniform, RandomIntegers, RedrawnShares
+    from vsmooth.state_dicts import accept_wide_weights, strip
 
 __version__: str
 
@@ -26,14 +28,17 @@ __all__ = [
     "SmoothedCrossEntropy",
     "VirtualSmoothing",
     "VirtualSmoothingLoss",
+    "accept_wide_weights",
     "add_virtual_classes",
     "all_logits",
+    "check",
     "remove_virtual_classes",
     "smoothed_cross_entropy",
+    "strip",
     "virtual_smoothing_loss",
 ]
 
-_HOMES = ("vsmooth.labels", "vsmooth.losses", "vsmooth.head", "vsmooth.shares")
+_HOMES = tuple(f"vsmooth.{home}" for home in ("labels", "losses", "head", "shares", "state_dicts", "checking"))
 
 
 def __getattr__(name: str) -> Any:

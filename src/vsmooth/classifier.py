@@ -1,20 +1,27 @@
-"""Finding the layer of a model that computes its logits."""
+"""Finding the layer of a model that computes its logits, or the layers where several do."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from torch import nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.parameter import is_lazy
-from torch.nn.utils import parametrize
+
+from vsmooth.replaceable import Layer, check_no_adapter, check_replaceable
+from vsmooth.surroundings import after_in_sequential, unknown_after, within_blocks
 
 # What libraries call their classifier; the last component of a module's name.
 _CLASSIFIER_NAMES = frozenset(
-    "fc classifier classif clf head heads head_fc linear last_linear out output "  # noqa: SIM905
-    "output_layer logits out_proj score final_layer final_conv".split()
+    "fc classifier classif clf head heads head_fc linear last_linear out output output_layer logits out_proj "  # noqa: SIM905
+    "score final_layer final_conv lm_head classification_head logits_proj cls_classifier distillation_classifier "
+    "classifier_distill aux_classifier".split()
 )
+Head = str | nn.Module | Sequence[str | nn.Module] | None
+_MOST_LISTED = 8
 
 
-def find_classifier(model: nn.Module, head: str | nn.Module | None = None) -> tuple[str, nn.Linear | nn.Conv2d]:
+def find_classifier(model: nn.Module, head: str | nn.Module | None = None) -> tuple[str, Layer]:
     """Name and module of the layer that computes the logits: the one that ``head`` names, or the one found.
 
     Tried in this order: ``model.get_classifier()`` (timm), the conventional names, the only layer, the last layer of a
@@ -22,44 +29,146 @@ def find_classifier(model: nn.Module, head: str | nn.Module | None = None) -> tu
 
     Raises:
         ValueError: no candidate, or several (listed); ``head`` is not a candidate; a layer that cannot be
-            replaced: shared or tied weights, parametrizations, hooks, more parameters than weight and bias (adapters),
-            fewer than two outputs.
+            replaced: shared or tied weights, parametrizations, hooks, adapters, quantised weights, fewer than two
+            outputs.
     """
-    name, plain = _find(model, head)
-    _check_replaceable(model, name, plain)
-    return name, plain
+    ((name, layer),) = find_classifiers(model, head)
+    return name, layer
 
 
-def _find(model: nn.Module, head: str | nn.Module | None) -> tuple[str, nn.Linear | nn.Conv2d]:
-    layers = {n: m for n, m in model.named_modules() if _can_classify(m)}
-    if head is not None:
-        return _named_classifier(model, layers, head)
-    if not layers or isinstance(_declared(model), nn.Identity):
-        raise ValueError(
-            f"{type(model).__name__} has no classifier: no Linear or 1x1 Conv2d layer found (a timm model wants "
-            "num_classes > 0)"
-        )
-    likely = _declared_classifier(model, layers) or _with_later(_conventional_classifiers(model, layers), layers)
-    likely = likely or (list(layers) if len(layers) == 1 else _last_of_sequential(model, layers))
+def find_classifiers(model: nn.Module, head: Head = None) -> list[tuple[str, Layer]]:
+    """:func:`find_classifier` for models whose logits come from several layers.
+
+    ``head``: ``None`` for the only one; a name or a module; a sequence of these; ``"all"`` for every classifier of a
+    model that has several with equally many classes (distilled or auxiliary heads).
+
+    Raises:
+        ValueError: as :func:`find_classifier`; a head alone whose logits are pooled with those of others; heads with
+            different numbers of outputs.
+    """
+    layers = {name: module for name, module in model.named_modules() if _can_classify(module)}
+    if head is None:
+        names = [_the_only_one(model, layers)]
+    elif isinstance(head, str) and head == "all":
+        names = _every_one(model, layers)
+    else:
+        names = [_named(model, layers, wanted) for wanted in _as_sequence(head)]
+        _check_whole(model, layers, names)
+    _check_equal_outputs(layers, names)
+    for name in names:
+        _check_last(model, name)
+        check_replaceable(model, name, layers[name])
+    return [(name, layers[name]) for name in names]
+
+
+def _as_sequence(head: str | nn.Module | Sequence[str | nn.Module]) -> Sequence[str | nn.Module]:
+    if isinstance(head, str | nn.Module):
+        return [head]
+    if not head:
+        raise ValueError('head=[] names no layer; pass head="all" for every classifier, or head=None for the only one')
+    return list(head)
+
+
+def _the_only_one(model: nn.Module, layers: dict[str, Layer]) -> str:
+    likely = _likely(model, layers)
     if len(likely) == 1:
-        return likely[0], layers[likely[0]]
-    listed = ", ".join(f"{n!r} ({_shape(layers[n])})" for n in (likely or list(layers))[-8:])
+        return likely[0]
+    for name in likely:
+        check_no_adapter(model, name)
+    if likely in _pooled(model, layers):
+        raise ValueError(
+            f"cannot tell which layer of {type(model).__name__} is the classifier, because several work together: "
+            f'{_listed(layers, likely)}; pass head="all"'
+        )
+    candidates = likely or [name for name in layers if not within_blocks(model, name)]
+    if not candidates:
+        raise _no_classifier(model, "all its layers are within attention or other repeated blocks")
+    several = len({layers[name].weight.shape[0] for name in candidates}) == 1 and likely
+    remedy = 'or head="all" if all of them give logits of the classes: ' if several else "one of: "
     raise ValueError(
-        f"cannot tell which layer of {type(model).__name__} is the classifier; pass head=NAME, one of: {listed}"
+        f"cannot tell which layer of {type(model).__name__} is the classifier; pass head=NAME, "
+        f"{remedy}{_listed(layers, candidates)}"
     )
 
 
-def _named_classifier(
-    model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d], head: str | nn.Module
-) -> tuple[str, nn.Linear | nn.Conv2d]:
+def _every_one(model: nn.Module, layers: dict[str, Layer]) -> list[str]:
+    containers = [name for name, _ in model.named_modules() if name.rpartition(".")[2].lower().startswith("aux")]
+    main = [name for name in _likely(model, layers) if not any(name.startswith(f"{aux}.") for aux in containers)]
+    if not main:
+        return [_the_only_one(model, layers)]
+    outputs = layers[main[-1]].weight.shape[0]
+    auxiliary = [layer for aux in containers for layer in _outputs(model, layers, aux)[-1:]]
+    alike = [name for name in auxiliary if layers[name].weight.shape[0] == outputs]
+    return [name for name in layers if name in {*main, *alike}]
+
+
+def _no_classifier(model: nn.Module, why: str) -> ValueError:
+    return ValueError(f"{type(model).__name__} has no classifier: {why} (a timm model wants num_classes > 0)")
+
+
+def _likely(model: nn.Module, layers: dict[str, Layer]) -> list[str]:
+    """The layers that may compute the logits: one where it is certain, several where it is not, none if unknown."""
+    if not layers or isinstance(_declared(model), nn.Identity):
+        raise _no_classifier(model, "no Linear or 1x1 Conv2d layer found")
+    if declared := _declared_classifier(model, layers):
+        return declared
+    if conventional := _conventional_classifiers(model, layers):
+        return _with_later(model, conventional, layers)
+    if isinstance(model, nn.Sequential):
+        return _last_of_sequential(model, "", layers)
+    return _with_later(model, list(layers), layers) if len(layers) == 1 else []
+
+
+def _named(model: nn.Module, layers: dict[str, Layer], head: str | nn.Module) -> str:
     for name, layer in layers.items():
         if layer is head or name == head:
-            return name, layer
+            return name
     wanted = f"head={head!r}" if isinstance(head, str) else f"the given head ({type(head).__name__})"
-    listed = ", ".join(f"{n!r} ({_shape(m)})" for n, m in list(layers.items())[-8:]) or "none"
+    listed = _listed(layers, [name for name in layers if not within_blocks(model, name)]) or "none"
     raise ValueError(
         f"{wanted} is not a Linear or 1x1 Conv2d layer of {type(model).__name__}; its candidates are: {listed}"
     )
+
+
+def _check_whole(model: nn.Module, layers: dict[str, Layer], names: list[str]) -> None:
+    """Refuse some of the heads of a model that combines the logits of all."""
+    for group in _pooled(model, layers):
+        if not set(group).isdisjoint(names) and not set(group) <= set(names):
+            raise ValueError(
+                f"{type(model).__name__} combines the logits of {_listed(layers, group)}, which must have equally "
+                'many classes: pass head="all"'
+            )
+
+
+def _check_last(model: nn.Module, name: str) -> None:
+    if after := after_in_sequential(model, name):
+        raise ValueError(
+            f"{name!r} is no classifier, for its outputs are the inputs of {after!r} in a Sequential; pass head=NAME "
+            "of the last layer, which must be a Linear or 1x1 Conv2d"
+        )
+
+
+def _check_equal_outputs(layers: dict[str, Layer], names: list[str]) -> None:
+    if len({layers[name].weight.shape[0] for name in names}) > 1:
+        raise ValueError(
+            f"the heads have different numbers of classes: {_listed(layers, names)}; name those that have the same in "
+            "head=[...]"
+        )
+
+
+def _pooled(model: nn.Module, layers: dict[str, Layer]) -> list[list[str]]:
+    """Groups of layers whose logits a model combines: declared together or beside each other within one container.
+
+    A layer that can take the logits of another one as its input may be its successor: then it is no group.
+    """
+    containers = [n for n, m in model.named_modules() if n.rpartition(".")[2] in _CLASSIFIER_NAMES and n not in layers]
+    groups = [_declared_classifier(model, layers), *(_outputs(model, layers, name) for name in containers)]
+    return [group for group in groups if len(group) > 1 and _stand_beside(layers, group)]
+
+
+def _stand_beside(layers: dict[str, Layer], group: list[str]) -> bool:
+    outputs = {layers[name].weight.shape[0] for name in group}
+    return len(outputs) == 1 and outputs.isdisjoint(layers[name].weight.shape[1] for name in group)
 
 
 def _can_classify(module: nn.Module) -> bool:
@@ -78,68 +187,59 @@ def _declared(model: nn.Module) -> object:
     return getter() if callable(getter) else None
 
 
-def _declared_classifier(model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d]) -> list[str]:
+def _declared_classifier(model: nn.Module, layers: dict[str, Layer]) -> list[str]:
     declared = _declared(model)
     members = declared if isinstance(declared, tuple | list | nn.ModuleList) else (declared,)
     names = [name for name, module in model.named_modules() if any(module is member for member in members)]
     return [layer for name in names for layer in _outputs(model, layers, name)]
 
 
-def _conventional_classifiers(model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d]) -> list[str]:
+def _conventional_classifiers(model: nn.Module, layers: dict[str, Layer]) -> list[str]:
     """Layers with, or last within a container with, a classifier's name, at the outermost level that has one."""
     named = [n for n, _ in model.named_modules() if n.rpartition(".")[2] in _CLASSIFIER_NAMES]
+    named = [n for n in named if not within_blocks(model, n)]
     outputs = {n: found for n in named if (found := _outputs(model, layers, n))}
     outermost = min((n.count(".") for n in outputs), default=0)
     return [layer for n, found in outputs.items() if n.count(".") == outermost for layer in found]
 
 
-def _with_later(likely: list[str], layers: dict[str, nn.Linear | nn.Conv2d]) -> list[str]:
+def _with_later(model: nn.Module, likely: list[str], layers: dict[str, Layer]) -> list[str]:
     """A single layer and any that are defined after it: its name alone does not make it the last."""
     if len(likely) != 1:
         return likely
     names = list(layers)
-    return names[names.index(likely[0]) :]
+    later = names[names.index(likely[0]) :]
+    if len(later) == 1 and (other := unknown_after(model, likely[0])):
+        raise ValueError(
+            f"cannot tell whether {likely[0]!r} of {type(model).__name__} is the classifier, because {other} is "
+            f"defined after it; pass head={likely[0]!r} if it computes the logits, else give the model a plain Linear"
+        )
+    return later
 
 
-def _outputs(model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d], container: str) -> list[str]:
+def _outputs(model: nn.Module, layers: dict[str, Layer], container: str) -> list[str]:
     """The last layer within a module, and any beside it with as many outputs: two heads whose logits are pooled."""
     inside = [n for n in layers if n == container or n.startswith(container + ".")]
-    if isinstance(model.get_submodule(container), nn.Sequential):
-        return inside[-1:]
+    module = model.get_submodule(container)
+    if isinstance(module, nn.Sequential):
+        return _last_of_sequential(module, container, layers)
     return [n for n in inside if layers[n].weight.shape[0] == layers[inside[-1]].weight.shape[0]]
 
 
-def _last_of_sequential(model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d]) -> list[str]:
-    """The last layer of a (nested) Sequential, if nothing with parameters comes after it."""
-    name, module = "", model
+def _last_of_sequential(module: nn.Module, name: str, layers: dict[str, Layer]) -> list[str]:
+    """The last layer of a (nested) Sequential called ``name``, if nothing with weights comes after it."""
     while isinstance(module, nn.Sequential):
-        with_parameters = [n for n, child in module.named_children() if any(True for _ in child.parameters())]
-        name = f"{name}.{with_parameters[-1]}".lstrip(".")
-        module = model.get_submodule(name)
+        with_weights = [(n, child) for n, child in module.named_children() if child.state_dict()]
+        if not with_weights:
+            return []
+        own, module = with_weights[-1]
+        name = f"{name}.{own}".lstrip(".")
     return [name] if name in layers else []
 
 
-def _shape(layer: nn.Linear | nn.Conv2d) -> str:
+def _listed(layers: dict[str, Layer], names: Sequence[str]) -> str:
+    return ", ".join(f"{name!r} ({_shape(layers[name])})" for name in names[-_MOST_LISTED:])
+
+
+def _shape(layer: Layer) -> str:
     return f"{type(layer).__name__} {layer.weight.shape[1]} -> {layer.weight.shape[0]}"
-
-
-def _check_replaceable(model: nn.Module, name: str, plain: nn.Linear | nn.Conv2d) -> None:
-    """Refuse a layer whose replacement would silently lose something."""
-    if isinstance(model, nn.parallel.DistributedDataParallel):
-        raise ValueError("DistributedDataParallel would not know the new head: add virtual classes before wrapping")
-    if plain.weight.shape[0] < 2:
-        raise ValueError(f"the classifier {name!r} has {plain.weight.shape[0]} output: it needs 2 real classes or more")
-    names = [n for n, m in model.named_modules(remove_duplicate=False) if m is plain]
-    holders = [n for n, m in model.named_modules() if any(p is plain.weight for p in m._parameters.values())]
-    if len(names) > 1 or len(holders) > 1:
-        shared = ", ".join(map(repr, names if len(names) > 1 else holders))
-        raise ValueError(f"the classifier's weight is shared by {shared}; untie it first")
-    if parametrize.is_parametrized(plain) or plain._forward_hooks or plain._forward_pre_hooks:
-        raise ValueError(f"the classifier {name!r} has a parametrization or hooks that would be lost; remove them")
-    own = {n for n, _ in (*plain.named_parameters(), *plain.named_buffers(), *plain.named_children())}
-    if extra := sorted(own - {"weight", "bias"}):
-        raise ValueError(
-            f"the classifier {name!r} ({type(plain).__name__}) has {', '.join(extra)} besides weight and bias, which "
-            "would be lost: merge them into its weight (an adapter's merge method) and put a plain "
-            f"{'Linear' if isinstance(plain, nn.Linear) else 'Conv2d'} in its place"
-        )

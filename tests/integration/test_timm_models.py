@@ -119,17 +119,39 @@ def test_add_train_evaluate_remove(name: str, size: int, arguments: dict[str, An
 
 # These average or add the logits of two classifiers, so that widening one of them would not do.
 TWO_CLASSIFIERS = [
-    ("deit_tiny_distilled_patch16_224", "'head' .*'head_dist'"),
-    ("levit_128s", r"'head\.linear' .*'head_dist\.linear'"),
-    ("crossvit_tiny_240", r"'head\.0' .*'head\.1'"),
-    ("repvit_m0_9", r"'head\.head\.l' .*'head\.head_dist\.l'"),
+    ("deit_tiny_distilled_patch16_224", 32, {"img_size": 32, "depth": 2}, ["head", "head_dist"]),
+    ("levit_128s", 64, {"img_size": 64}, ["head.linear", "head_dist.linear"]),
+    ("crossvit_tiny_240", 48, {"img_size": 48, "img_scale": (1.0, 1.0)}, ["head.0", "head.1"]),
+    ("repvit_m0_9", 64, {}, ["head.head.l", "head.head_dist.l"]),
+    ("efficientformer_l1", 224, {}, ["head", "head_dist"]),
 ]
 
 
-@pytest.mark.parametrize(("name", "candidates"), TWO_CLASSIFIERS)
-def test_two_classifiers_are_listed(name: str, candidates: str) -> None:
-    with pytest.raises(ValueError, match=f"cannot tell which layer of .*; pass head=NAME, one of: {candidates}"):
-        add_virtual_classes(build(name, {}), V)
+@pytest.mark.parametrize(
+    ("name", "size", "arguments", "heads"), TWO_CLASSIFIERS, ids=[row[0] for row in TWO_CLASSIFIERS]
+)
+def test_two_classifiers_are_widened_together(
+    name: str, size: int, arguments: dict[str, Any], heads: list[str]
+) -> None:
+    torch.manual_seed(0)
+    images = torch.randn(2, 3, size, size)
+    model = build(name, arguments)
+    listed = ".*".join(f"'{head}'" for head in heads)
+    with pytest.raises(ValueError, match=f'several work together: {listed}.*; pass head="all"'):
+        add_virtual_classes(model, V)
+    with pytest.raises(ValueError, match=f'combines the logits of {listed}.*: pass head="all"'):
+        add_virtual_classes(model, V, head=heads[0])
+    before = logits_in_eval(model, images)
+    add_virtual_classes(model, V, head="all")
+    assert [found for found, _ in virtual_heads(model)] == heads
+    assert torch.equal(logits_in_eval(model, images), before)
+    logits = model.train()(images)
+    assert logits.shape == (2, K + V)
+    VirtualSmoothingLoss.for_model(model, 0.3)(logits, torch.arange(2)).backward()
+    trained = logits_in_eval(model, images)
+    plain = build(name, arguments)
+    plain.load_state_dict(remove_virtual_classes(model).state_dict(), strict=True)
+    assert torch.equal(logits_in_eval(plain, images), trained)
 
 
 @pytest.mark.parametrize("name", ["resnet10t", "vit_tiny_patch16_224", "mobilenetv3_small_050", "dla46_c"])

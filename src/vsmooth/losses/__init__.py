@@ -1,13 +1,8 @@
 """Losses: cross entropy against smoothed labels, objectives, divergence from other logits, margins for an attacker."""
 
 from vsmooth.losses.catalogue import CATALOGUE, FORMS, Candidates, form_of, parse_candidates, parse_objective
-from vsmooth.losses.cross_entropy import (
-    Reduction,
-    SmoothedCrossEntropy,
-    VirtualSmoothingLoss,
-    smoothed_cross_entropy,
-    virtual_smoothing_loss,
-)
+from vsmooth.losses.criterion import SmoothedCrossEntropy, VirtualSmoothingLoss
+from vsmooth.losses.cross_entropy import Reduction, smoothed_cross_entropy, virtual_smoothing_loss
 from vsmooth.losses.divergence import Divergence, DivergenceKind, decoupled_divergence, kl_divergence, standardise
 from vsmooth.losses.margin import dlr, margin, targeted_dlr, targeted_margin
 from vsmooth.losses.objective import LabelObjective, Objective

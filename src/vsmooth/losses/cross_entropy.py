@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from vsmooth.labels import LabelScheme, VirtualSmoothing, check_num_classes
 from vsmooth.losses.closed_form import ClosedForm, closed_form, wide
@@ -63,11 +63,11 @@ def smoothed_cross_entropy(
     entropy over K + V logits; all equal ``F.cross_entropy(logits, scheme.encode(targets, K))``.
     Source: the paper (AAAI 2025), Eq. 4.
     """
-    _check_options(scheme, num_classes, reduction, weight)
-    return _loss(logits, targets, scheme, num_classes, weight, ignore_index, reduction)
+    check_options(scheme, num_classes, reduction, weight)
+    return compute_loss(logits, targets, scheme, num_classes, weight, ignore_index, reduction)
 
 
-def _loss(
+def compute_loss(
     logits: Tensor,
     targets: Tensor,
     scheme: LabelScheme,
@@ -81,10 +81,10 @@ def _loss(
         loss = table_loss(logits, targets, scheme, num_classes, ignore_index, reduction)
         if loss is not None:
             return loss
-    _check_options(scheme, num_classes, reduction, weight)  # attributes of a module may have changed since it was made
+    check_options(scheme, num_classes, reduction, weight)  # attributes of a module may have changed since it was made
     check_tensors(logits, targets)
     if logits.ndim == 1:
-        one = _loss(logits[None], targets[None], scheme, num_classes, weight, ignore_index, reduction)
+        one = compute_loss(logits[None], targets[None], scheme, num_classes, weight, ignore_index, reduction)
         return one.squeeze(0) if reduction == "none" else one
     rows, flat, members = as_rows(logits, targets, scheme, num_classes, ignore_index)
     form = ClosedForm(num_classes, scheme.alpha, members.start, members.stop)
@@ -114,52 +114,8 @@ def virtual_smoothing_loss(
     )
 
 
-class SmoothedCrossEntropy(nn.Module):
-    """Module form of :func:`smoothed_cross_entropy`; arguments as there, ``weight`` is kept as a buffer."""
-
-    weight: Tensor | None
-
-    def __init__(
-        self,
-        scheme: LabelScheme,
-        num_classes: int,
-        *,
-        weight: Tensor | None = None,
-        ignore_index: int = IGNORED,
-        reduction: Reduction = "mean",
-    ) -> None:
-        super().__init__()
-        _check_options(scheme, num_classes, reduction, weight)
-        self.scheme, self.num_classes = scheme, num_classes
-        self.ignore_index, self.reduction = ignore_index, reduction
-        self.register_buffer("weight", weight)
-
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        weight = self._buffers["weight"]  # what self.weight finds, after a search that a small loss feels
-        return _loss(logits, targets, self.scheme, self.num_classes, weight, self.ignore_index, self.reduction)
-
-    def extra_repr(self) -> str:
-        return f"{self.scheme}, num_classes={self.num_classes}, reduction={self.reduction!r}"
-
-
-class VirtualSmoothingLoss(SmoothedCrossEntropy):
-    """``SmoothedCrossEntropy(VirtualSmoothing(alpha, num_virtual), num_classes)`` in one word."""
-
-    def __init__(
-        self,
-        num_classes: int,
-        alpha: float,
-        num_virtual: int | None = None,
-        *,
-        weight: Tensor | None = None,
-        ignore_index: int = IGNORED,
-        reduction: Reduction = "mean",
-    ) -> None:
-        scheme = VirtualSmoothing(alpha, num_virtual)
-        super().__init__(scheme, num_classes, weight=weight, ignore_index=ignore_index, reduction=reduction)
-
-
-def _check_options(scheme: LabelScheme, num_classes: int, reduction: str, weight: Tensor | None) -> None:
+def check_options(scheme: LabelScheme, num_classes: int, reduction: str, weight: Tensor | None) -> None:
+    """Raise ``ValueError`` for options that no logits could fit."""
     check_num_classes(num_classes)
     if not isinstance(scheme, LabelScheme):
         raise ValueError(f"scheme must be OneHot(), LabelSmoothing(alpha) or VirtualSmoothing(alpha), got {scheme!r}")
