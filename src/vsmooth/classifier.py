@@ -56,7 +56,6 @@ def find_classifiers(model: nn.Module, head: Head = None) -> list[tuple[str, Lay
         _check_whole(model, layers, names)
     _check_equal_outputs(layers, names)
     for name in names:
-        _check_last(model, name)
         check_replaceable(model, name, layers[name])
     return [(name, layers[name]) for name in names]
 
@@ -80,15 +79,27 @@ def _the_only_one(model: nn.Module, layers: dict[str, Layer]) -> str:
             f"cannot tell which layer of {type(model).__name__} is the classifier, because several work together: "
             f'{_listed(layers, likely)}; pass head="all"'
         )
-    candidates = likely or [name for name in layers if not within_blocks(model, name)]
+    outside = likely or [name for name in layers if not within_blocks(model, name)]
+    candidates = _last_ones(layers, [name for name in outside if not after_in_sequential(model, name)])
     if not candidates:
-        raise _no_classifier(model, "all its layers are within attention or other repeated blocks")
-    several = len({layers[name].weight.shape[0] for name in candidates}) == 1 and likely
-    remedy = 'or head="all" if all of them give logits of the classes: ' if several else "one of: "
+        raise _no_classifier(model, "its Linear and 1x1 Conv2d layers are within blocks or before other layers")
     raise ValueError(
-        f"cannot tell which layer of {type(model).__name__} is the classifier; pass head=NAME, "
-        f"{remedy}{_listed(layers, candidates)}"
+        f"cannot tell which layer of {type(model).__name__} is the classifier; pass "
+        f"{_remedy(layers, candidates)}: {_listed(layers, candidates)}"
     )
+
+
+def _remedy(layers: dict[str, Layer], candidates: list[str]) -> str:
+    if len(candidates) == 1:
+        return f"head={candidates[0]!r} if it computes the logits"
+    alike = len({layers[name].weight.shape[0] for name in candidates}) == 1
+    return 'head="all" if all of these compute the logits, or head=NAME' if alike else "head=NAME, one of"
+
+
+def _last_ones(layers: dict[str, Layer], names: list[str]) -> list[str]:
+    """Those whose outputs are not the inputs of a later one, so that a model with virtual classes there can run."""
+    inputs = {name: layers[name].weight.shape[1] for name in names}
+    return [n for i, n in enumerate(names) if layers[n].weight.shape[0] not in [inputs[m] for m in names[i + 1 :]]]
 
 
 def _every_one(model: nn.Module, layers: dict[str, Layer]) -> list[str]:
@@ -138,14 +149,6 @@ def _check_whole(model: nn.Module, layers: dict[str, Layer], names: list[str]) -
                 f"{type(model).__name__} combines the logits of {_listed(layers, group)}, which must have equally "
                 'many classes: pass head="all"'
             )
-
-
-def _check_last(model: nn.Module, name: str) -> None:
-    if after := after_in_sequential(model, name):
-        raise ValueError(
-            f"{name!r} is no classifier, for its outputs are the inputs of {after!r} in a Sequential; pass head=NAME "
-            "of the last layer, which must be a Linear or 1x1 Conv2d"
-        )
 
 
 def _check_equal_outputs(layers: dict[str, Layer], names: list[str]) -> None:

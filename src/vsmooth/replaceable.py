@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from vsmooth.surroundings import after_in_sequential
+
 Layer = nn.Linear | nn.Conv2d
 
 
@@ -13,6 +15,7 @@ def check_replaceable(model: nn.Module, name: str, plain: Layer) -> None:
     """Raise ``ValueError`` with a remedy for a layer whose replacement would silently lose something."""
     if isinstance(model, nn.parallel.DistributedDataParallel):
         raise ValueError("DistributedDataParallel would not know the new head: add virtual classes before wrapping")
+    _check_last(model, name)
     check_no_adapter(model, name)
     _check_not_quantised(name, plain)
     if plain.weight.shape[0] < 2:
@@ -21,6 +24,14 @@ def check_replaceable(model: nn.Module, name: str, plain: Layer) -> None:
     if parametrize.is_parametrized(plain) or plain._forward_hooks or plain._forward_pre_hooks:
         raise ValueError(f"the classifier {name!r} has a parametrization or hooks that would be lost; remove them")
     _check_nothing_extra(name, plain)
+
+
+def _check_last(model: nn.Module, name: str) -> None:
+    if after := after_in_sequential(model, name):
+        raise ValueError(
+            f"{name!r} is no classifier, for its outputs are the inputs of {after!r} in a Sequential; pass head=NAME "
+            "of the last layer, which must be a Linear or 1x1 Conv2d"
+        )
 
 
 def check_no_adapter(model: nn.Module, name: str) -> None:
