@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.parameter import is_lazy
 
+from vsmooth.candidates import last_ones, listed, remedy
 from vsmooth.replaceable import Layer, check_no_adapter, check_replaceable
 from vsmooth.surroundings import after_in_sequential, unknown_after, within_blocks
 
@@ -18,7 +19,6 @@ _CLASSIFIER_NAMES = frozenset(
     "classifier_distill aux_classifier".split()
 )
 Head = str | nn.Module | Sequence[str | nn.Module] | None
-_MOST_LISTED = 8
 
 
 def find_classifier(model: nn.Module, head: str | nn.Module | None = None) -> tuple[str, Layer]:
@@ -70,6 +70,8 @@ def _as_sequence(head: str | nn.Module | Sequence[str | nn.Module]) -> Sequence[
 
 def _the_only_one(model: nn.Module, layers: dict[str, Layer]) -> str:
     likely = _likely(model, layers)
+    if len(likely) == 1 and _declared(model) is not None:  # timm's VOLO adds up the logits of both
+        likely += [name for name in _auxiliary(model, layers, likely[0]) if name != likely[0]]
     if len(likely) == 1:
         return likely[0]
     for name in likely:
@@ -77,40 +79,34 @@ def _the_only_one(model: nn.Module, layers: dict[str, Layer]) -> str:
     if likely in _pooled(model, layers):
         raise ValueError(
             f"cannot tell which layer of {type(model).__name__} is the classifier, because several work together: "
-            f'{_listed(layers, likely)}; pass head="all"'
+            f'{listed(layers, likely)}; pass head="all"'
         )
     outside = likely or [name for name in layers if not within_blocks(model, name)]
-    candidates = _last_ones(layers, [name for name in outside if not after_in_sequential(model, name)])
+    candidates = last_ones(layers, [name for name in outside if not after_in_sequential(model, name)])
     if not candidates:
         raise _no_classifier(model, "its Linear and 1x1 Conv2d layers are within blocks or before other layers")
     raise ValueError(
         f"cannot tell which layer of {type(model).__name__} is the classifier; pass "
-        f"{_remedy(layers, candidates)}: {_listed(layers, candidates)}"
+        f"{remedy(layers, candidates)}: {listed(layers, candidates)}"
     )
 
 
-def _remedy(layers: dict[str, Layer], candidates: list[str]) -> str:
-    if len(candidates) == 1:
-        return f"head={candidates[0]!r} if it computes the logits"
-    alike = len({layers[name].weight.shape[0] for name in candidates}) == 1
-    return 'head="all" if all of these compute the logits, or head=NAME' if alike else "head=NAME, one of"
-
-
-def _last_ones(layers: dict[str, Layer], names: list[str]) -> list[str]:
-    """Those whose outputs are not the inputs of a later one, so that a model with virtual classes there can run."""
-    inputs = {name: layers[name].weight.shape[1] for name in names}
-    return [n for i, n in enumerate(names) if layers[n].weight.shape[0] not in [inputs[m] for m in names[i + 1 :]]]
-
-
 def _every_one(model: nn.Module, layers: dict[str, Layer]) -> list[str]:
-    containers = [name for name, _ in model.named_modules() if name.rpartition(".")[2].lower().startswith("aux")]
-    main = [name for name in _likely(model, layers) if not any(name.startswith(f"{aux}.") for aux in containers)]
+    main = [name for name in _likely(model, layers) if not _is_auxiliary(name)]
     if not main:
         return [_the_only_one(model, layers)]
-    outputs = layers[main[-1]].weight.shape[0]
-    auxiliary = [layer for aux in containers for layer in _outputs(model, layers, aux)[-1:]]
-    alike = [name for name in auxiliary if layers[name].weight.shape[0] == outputs]
-    return [name for name in layers if name in {*main, *alike}]
+    return [name for name in layers if name in {*main, *_auxiliary(model, layers, main[-1])}]
+
+
+def _auxiliary(model: nn.Module, layers: dict[str, Layer], main: str) -> list[str]:
+    """The last layers of the modules whose name begins with "aux", where they have as many outputs as ``main``."""
+    modules = [name for name, _ in model.named_modules() if name.rpartition(".")[2].lower().startswith("aux")]
+    last = [layer for name in modules for layer in _outputs(model, layers, name)[-1:]]
+    return [name for name in last if layers[name].weight.shape[0] == layers[main].weight.shape[0]]
+
+
+def _is_auxiliary(name: str) -> bool:
+    return any(part.lower().startswith("aux") for part in name.split("."))
 
 
 def _no_classifier(model: nn.Module, why: str) -> ValueError:
@@ -135,9 +131,9 @@ def _named(model: nn.Module, layers: dict[str, Layer], head: str | nn.Module) ->
         if layer is head or name == head:
             return name
     wanted = f"head={head!r}" if isinstance(head, str) else f"the given head ({type(head).__name__})"
-    listed = _listed(layers, [name for name in layers if not within_blocks(model, name)]) or "none"
+    candidates = listed(layers, [name for name in layers if not within_blocks(model, name)]) or "none"
     raise ValueError(
-        f"{wanted} is not a Linear or 1x1 Conv2d layer of {type(model).__name__}; its candidates are: {listed}"
+        f"{wanted} is not a Linear or 1x1 Conv2d layer of {type(model).__name__}; its candidates are: {candidates}"
     )
 
 
@@ -146,7 +142,7 @@ def _check_whole(model: nn.Module, layers: dict[str, Layer], names: list[str]) -
     for group in _pooled(model, layers):
         if not set(group).isdisjoint(names) and not set(group) <= set(names):
             raise ValueError(
-                f"{type(model).__name__} combines the logits of {_listed(layers, group)}, which must have equally "
+                f"{type(model).__name__} combines the logits of {listed(layers, group)}, which must have equally "
                 'many classes: pass head="all"'
             )
 
@@ -154,7 +150,7 @@ def _check_whole(model: nn.Module, layers: dict[str, Layer], names: list[str]) -
 def _check_equal_outputs(layers: dict[str, Layer], names: list[str]) -> None:
     if len({layers[name].weight.shape[0] for name in names}) > 1:
         raise ValueError(
-            f"the heads have different numbers of classes: {_listed(layers, names)}; name those that have the same in "
+            f"the heads have different numbers of classes: {listed(layers, names)}; name those that have the same in "
             "head=[...]"
         )
 
@@ -165,7 +161,9 @@ def _pooled(model: nn.Module, layers: dict[str, Layer]) -> list[list[str]]:
     A layer that can take the logits of another one as its input may be its successor: then it is no group.
     """
     containers = [n for n, m in model.named_modules() if n.rpartition(".")[2] in _CLASSIFIER_NAMES and n not in layers]
-    groups = [_declared_classifier(model, layers), *(_outputs(model, layers, name) for name in containers)]
+    declared = _declared_classifier(model, layers)
+    declared = [*declared, *_auxiliary(model, layers, declared[-1])] if declared else []
+    groups = [declared, *(_outputs(model, layers, name) for name in containers)]
     return [group for group in groups if len(group) > 1 and _stand_beside(layers, group)]
 
 
@@ -238,11 +236,3 @@ def _last_of_sequential(module: nn.Module, name: str, layers: dict[str, Layer]) 
         own, module = with_weights[-1]
         name = f"{name}.{own}".lstrip(".")
     return [name] if name in layers else []
-
-
-def _listed(layers: dict[str, Layer], names: Sequence[str]) -> str:
-    return ", ".join(f"{name!r} ({_shape(layers[name])})" for name in names[-_MOST_LISTED:])
-
-
-def _shape(layer: Layer) -> str:
-    return f"{type(layer).__name__} {layer.weight.shape[1]} -> {layer.weight.shape[0]}"
