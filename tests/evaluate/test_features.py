@@ -110,7 +110,7 @@ def test_models_whose_rows_are_no_templates_are_refused() -> None:
     with pytest.raises(ValueError, match=r"shape \(10, 3\) for 5 images: it needs one vector for each"):
         collect(TwiceCalled(), batches((5,)))
     two_linears = nn.ModuleDict({"a": nn.Linear(3, 4), "b": nn.Linear(3, 4)})
-    with pytest.raises(ValueError, match=r"cannot tell which layer .* pass head=NAME"):
+    with pytest.raises(ValueError, match=r"cannot tell which layer .* or head=NAME"):
         collect(two_linears, batches())
     with pytest.raises(ValueError, match="no batches to predict"):
         collect(linear_model(), [])
