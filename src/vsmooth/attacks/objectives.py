@@ -73,8 +73,13 @@ def make_aim(objective: Objective | AdaptiveMargin, target: Target, images: Tens
         return Aim(partial(objective, num_classes=target.num_classes), (labels,))
     if objective == "kl":
         with torch.no_grad():
-            return Aim(_kl, (target.craft(images),))
+            return divergence_from(target.craft(images))
     return Aim({"ce": _cross_entropy, "margin": margin, "dlr": dlr}[objective], (labels,))
+
+
+def divergence_from(reference: Tensor) -> Aim:
+    """KL(softmax of ``reference`` || softmax of the attacked logits), both (N, C)."""
+    return Aim(_kl, (reference,))
 
 
 def make_targeted_aim(target: Target, labels: Tensor, classes: Tensor) -> Aim:
@@ -97,5 +102,5 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits, labels, reduction="none")
 
 
-def _kl(logits: Tensor, clean: Tensor) -> Tensor:
-    return kl_divergence(clean, logits, reduction="none")
+def _kl(logits: Tensor, reference: Tensor) -> Tensor:
+    return kl_divergence(reference, logits, reduction="none")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from accelerate.utils import extract_model_from_parallel
 from torch import Tensor, nn
 
 from vsmooth.data import Batch, BatchSource
@@ -46,9 +47,8 @@ class Method(ABC):
 def bare(model: nn.Module) -> nn.Module:
     """The network inside the wrappers of several processes and of ``torch.compile``: it computes and shares weights,
     but waits for no other process."""
-    while isinstance(inner := getattr(model, "module", None) or getattr(model, "_orig_mod", None), nn.Module):
-        model = inner
-    return model
+    unwrapped: nn.Module = extract_model_from_parallel(model, keep_torch_compile=False)
+    return unwrapped
 
 
 @contextmanager

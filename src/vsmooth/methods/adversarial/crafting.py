@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Literal, get_args
@@ -11,12 +11,12 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from vsmooth.attacks import Aim, Climb, Logits, Target, ThreatModel, make_aim
+from vsmooth.attacks import Climb, Logits, Target, ThreatModel, divergence_from, make_aim
 from vsmooth.bounds import MOST_EPOCHS, check_count, check_one_of
 from vsmooth.data import Batch
 from vsmooth.evaluate.predict import evaluation_mode
-from vsmooth.head import LogitSet, all_logits, virtual_heads
-from vsmooth.losses import kl_divergence
+from vsmooth.evaluate.representation.features import every_logit
+from vsmooth.head import LogitSet
 from vsmooth.methods.base import bare, running_averages_kept
 from vsmooth.models import InferenceNetwork, Precision, inference_network
 
@@ -109,8 +109,8 @@ class Crafter:
         """(N, C, H, W) without gradient, for hard labels (N,); the clean images where epsilon is 0.
 
         inner: "ce", cross entropy with the hard label; "kl", KL(clean softmax || attacked softmax); "margin", the lead
-        of the best other class. reference: logits (N, C) that the divergence is measured from instead; it is then over
-        the first C. Errors: ValueError for mixed labels.
+        of the best other class. reference: the logits, as many as are climbed on, that the divergence is measured from
+        instead of the clean ones. Errors: ValueError for mixed labels.
         """
         crafting = self.crafting.in_epoch(batch.epoch)
         if crafting.epsilon == 0:
@@ -119,11 +119,8 @@ class Crafter:
         if labels.is_floating_point():
             raise ValueError("adversarial training needs class indices, got mixed labels: --mixup 0 --cutmix 0")
         with self._network(bare(model), images) as logits:
-            if reference is None:
-                aim = make_aim(inner, Target(self.num_classes, logits, logits), images, labels)
-            else:
-                aim = Aim(_divergence, (reference.detach(),))
             target = Target(self.num_classes, logits, logits)  # a climb that keeps the last image decides nothing
+            aim = make_aim(inner, target, images, labels) if reference is None else divergence_from(reference)
             climb = Climb(crafting.steps, crafting.step_size)
             return climb(target, aim, crafting.first(images), images, labels, crafting.threat).detach()
 
@@ -141,8 +138,12 @@ class Crafter:
             found: Tensor = model(pixels)
             return found[:, : self.num_classes] if real else found
 
-        with running_averages_kept(model) if crafting.batchnorm == "train" else _evaluated(model):
-            yield logits
+        if crafting.batchnorm == "train":
+            with running_averages_kept(model):
+                yield logits
+        else:
+            with evaluation_mode(model), every_logit(model):
+                yield logits
 
     def _copy(self, model: nn.Module, images: Tensor) -> InferenceNetwork:
         if id(model) not in self._copies:
@@ -158,17 +159,6 @@ class Crafter:
         found = self._copies[id(model)]
         found.follow(model)  # also the first time, or a resumed training would differ in its last bits
         return found
-
-
-@contextmanager
-def _evaluated(model: nn.Module) -> Iterator[None]:
-    """Eval mode with all K + V logits."""
-    with evaluation_mode(model), all_logits(model) if virtual_heads(model) else nullcontext():
-        yield
-
-
-def _divergence(logits: Tensor, reference: Tensor) -> Tensor:
-    return kl_divergence(reference, logits[:, : reference.shape[1]], reduction="none")
 
 
 def _check_radius(name: str, value: float) -> None:
