@@ -23,6 +23,12 @@ class Loss:
     total: Tensor
     parts: dict[str, Tensor] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, terms: Mapping[str, tuple[float, Tensor]]) -> Loss:
+        """The sum of ``weight * term``, one term or more; the parts are the terms without their weights."""
+        weighted = [term if weight == 1 else weight * term for weight, term in terms.values()]
+        return cls(sum(weighted[1:], weighted[0]), {name: term.detach() for name, (_, term) in terms.items()})
+
 
 class Method(ABC):
     """A training method: frozen configuration and two functions, called in turn for every batch."""

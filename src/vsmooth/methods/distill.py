@@ -60,8 +60,7 @@ class Distill(Method):
             terms["kd"] = self.gamma, self.divergence(teacher, student, batch.labels)
         if self.gamma < 1:
             terms["ce"] = 1 - self.gamma, self.objective.loss(logits, batch.labels, self.num_classes)
-        weighted = [weight * term if weight != 1 else term for weight, term in terms.values()]
-        return Loss(sum(weighted[1:], weighted[0]), {name: term.detach() for name, (_, term) in terms.items()})
+        return Loss.of(terms)
 
 
 def compared_logits(teacher: Tensor, student: Tensor, num_classes: int) -> Tensor:

@@ -47,6 +47,8 @@ class RobustDistillationSettings(AdversarialSettings):
         return AdversarialTrainingSettings(self.crafting, self.watch, self.label_warmup)
 
     def build(self, objective: Objective, num_classes: int, teacher: Teacher | None) -> Method:
+        if teacher is None:
+            raise ValueError("robust distillation needs a teacher, got none")
         return self.method(objective, num_classes, **{**self.own(), "teacher": teacher})
 
 

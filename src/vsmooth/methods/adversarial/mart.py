@@ -51,8 +51,7 @@ class Mart(AdversarialMethod):
         boosted = self.label_loss(attacked, crafted.batch) - _log_others(attacked, labels, self.num_classes).mean()
         doubted = 1 - functional.softmax(natural.float(), 1).gather(1, labels[:, None]).squeeze(1)
         robust = (kl_divergence(natural, attacked, reduction="none") * doubted).mean()
-        parts = {"boosted": boosted.detach(), "robust": robust.detach()}
-        return Loss(boosted + self.beta * robust, parts)
+        return Loss.of({"boosted": (1, boosted), "robust": (self.beta, robust)})
 
 
 def _log_others(logits: Tensor, labels: Tensor, num_classes: int) -> Tensor:

@@ -40,7 +40,7 @@ class RobustDistillation(AdversarialMethod):
     ICCV 2021); gamma 1, tau 1: the paper (2025), Sec. 4.3.
     """
 
-    teacher: Teacher | None = None
+    teacher: Teacher = field(kw_only=True)
     gamma: float = 1.0
     divergence: Divergence = field(default_factory=lambda: Divergence(tau=1.0))
     attack: StudentAttack = "kl"
@@ -48,8 +48,6 @@ class RobustDistillation(AdversarialMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_gamma(self.gamma)
-        if self.teacher is None:
-            raise ValueError("robust distillation needs a teacher, got none")
 
     @property
     def climbed(self) -> LogitSet:
@@ -60,18 +58,16 @@ class RobustDistillation(AdversarialMethod):
         return "ce" if self.attack == "ce" else "kl"
 
     def craft(self, model: nn.Module, batch: Batch) -> Lesson:  # type: ignore[override]
-        assert self.teacher is not None
         taught = self.teacher.logits(batch) if self.gamma > 0 or self.attack == "kl-teacher" else None
         reference = taught if self.attack == "kl-teacher" else None
         return Lesson(Crafted(batch, self.crafter.images(model, batch, self.inner, reference)), taught)
 
     def loss(self, model: nn.Module, crafted: Lesson) -> Loss:  # type: ignore[override]
         (batch, images), taught = crafted
-        terms: list[tuple[str, float, Tensor]] = []
+        terms: dict[str, tuple[float, Tensor]] = {}
         if self.gamma > 0 and taught is not None:
             student = compared_logits(taught, model(images), self.num_classes)
-            terms.append(("kd", self.gamma, self.divergence(taught, student, batch.labels)))
+            terms["kd"] = self.gamma, self.divergence(taught, student, batch.labels)
         if self.gamma < 1:
-            terms.append(("ce", 1 - self.gamma, self.label_loss(model(batch.images), batch)))
-        total = sum((weight * term for _, weight, term in terms[1:]), terms[0][1] * terms[0][2])
-        return Loss(total, {name: term.detach() for name, _, term in terms})
+            terms["ce"] = 1 - self.gamma, self.label_loss(model(batch.images), batch)
+        return Loss.of(terms)

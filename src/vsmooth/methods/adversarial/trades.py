@@ -59,7 +59,7 @@ class Trades(AdversarialMethod):
         if crafted.is_clean:
             return Loss(labels, {"natural": labels.detach(), "robust": labels.new_zeros(())})
         robust = kl_divergence(*(self._compared(logits) for logits in (natural, model(crafted.images))))
-        return Loss(labels + self.beta * robust, {"natural": labels.detach(), "robust": robust.detach()})
+        return Loss.of({"natural": (1, labels), "robust": (self.beta, robust)})
 
     def _compared(self, logits: Tensor) -> Tensor:
         return logits[:, : self.num_classes] if self.logits == "real" else logits

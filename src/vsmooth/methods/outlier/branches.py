@@ -1,4 +1,4 @@
-"""One forward pass over both parts of a batch, and a loss whose parts are means over their own branch."""
+"""One forward pass over both parts of a batch, so that each part of the loss is a mean over its own branch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from vsmooth.bounds import check_most
 from vsmooth.data import Batch
-from vsmooth.methods.base import Loss
 
 _HEAVIEST = 1_000_000
 
@@ -23,11 +22,6 @@ def both_logits(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
     logits = model(torch.cat([batch.images, batch.extra.images]))
     inside, outside = logits.split([len(batch.images), len(batch.extra.images)])
     return inside, outside
-
-
-def weighted(inside: Tensor, outside: Tensor, weight: float) -> Loss:
-    """`inside + weight * outside`; the parts "in" and "out" are unweighted."""
-    return Loss(inside + weight * outside, {"in": inside.detach(), "out": outside.detach()})
 
 
 def check_weight(weight: float) -> None:

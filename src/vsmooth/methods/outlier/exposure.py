@@ -9,7 +9,7 @@ from torch import nn
 from vsmooth.data import Batch
 from vsmooth.losses import Objective, OutlierTarget, outlier_exposure
 from vsmooth.methods.base import Loss, Method
-from vsmooth.methods.outlier.branches import both_logits, check_weight, weighted
+from vsmooth.methods.outlier.branches import both_logits, check_weight
 
 
 @dataclass(frozen=True)
@@ -35,4 +35,5 @@ class OutlierExposure(Method):
     def loss(self, model: nn.Module, crafted: Batch) -> Loss:
         inside, outside = both_logits(model, crafted)
         own = self.objective.loss(inside, crafted.labels, self.num_classes)
-        return weighted(own, outlier_exposure(outside, self.num_classes, self.target, self.alpha), self.weight)
+        exposed = outlier_exposure(outside, self.num_classes, self.target, self.alpha)
+        return Loss.of({"in": (1, own), "out": (self.weight, exposed)})

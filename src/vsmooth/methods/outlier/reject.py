@@ -13,7 +13,7 @@ from vsmooth.bounds import check_one_of
 from vsmooth.data import Batch
 from vsmooth.losses import Objective
 from vsmooth.methods.base import Loss, Method
-from vsmooth.methods.outlier.branches import both_logits, check_weight, weighted
+from vsmooth.methods.outlier.branches import both_logits, check_weight
 
 PseudoLabel = Literal["decision", "best-reject", "random"]
 
@@ -65,7 +65,7 @@ class RejectClasses(Method):
             labels = functional.pad(labels, (0, self.num_reject))
         own = self.objective.loss(inside, labels, ordinary)
         rejected = self.objective.loss(outside, self.pseudo_labels(outside, crafted.random), ordinary)
-        return weighted(own, rejected, self.weight)
+        return Loss.of({"in": (1, own), "out": (self.weight, rejected)})
 
     def pseudo_labels(self, logits: Tensor, random: Tensor) -> Tensor:
         """Classes (M,) in K..K+R-1 of outliers with logits (M, K + R + V); ``random``: in 0..R-1."""
