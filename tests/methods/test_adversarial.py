@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vsmooth import add_virtual_classes, all_logits
+from vsmooth import add_virtual_classes, all_logits, remove_virtual_classes
 from vsmooth.data import Batch
 from vsmooth.losses import Divergence, parse_objective
 from vsmooth.methods import (
@@ -246,6 +246,17 @@ def test_the_radius_and_the_labels_warm_up() -> None:
     logits = model(data.images)
     torch.testing.assert_close(losses[0], F.cross_entropy(logits, data.labels))
     torch.testing.assert_close(losses[1], vs_loss(logits, data.labels))
+
+
+@pytest.mark.parametrize("text", ["logit-norm:0.04", "dummy:2", "focal:2", "vs-frozen:0.3"])
+def test_the_labels_of_a_rival_warm_up_as_well(text: str) -> None:
+    """Their parameter at 0 is no cross entropy, or no rival at all."""
+    model, data = network(), batch()
+    objective = parse_objective(text)
+    model = model if objective.num_virtual(K) else remove_virtual_classes(model)
+    method = AdversarialTraining(objective, K, Crafting(epsilon=0.0), label_warmup=1)
+    loss = method.loss(model, method.craft(model, data)).total
+    torch.testing.assert_close(loss, F.cross_entropy(model(data.images), data.labels))
 
 
 def test_a_second_part_of_the_batch_is_trained_on_as_well() -> None:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from vsmooth.bounds import MOST_EPOCHS, check_count
 from vsmooth.data import Batch, BatchSource
 from vsmooth.head import LogitSet
-from vsmooth.losses import Objective
+from vsmooth.labels import OneHot
+from vsmooth.losses import Objective, smoothed_cross_entropy
 from vsmooth.methods.adversarial.crafting import Crafter, Crafting, Inner
 from vsmooth.methods.adversarial.watch import Watch, watch_robustness
 from vsmooth.methods.base import Loss, Method
@@ -76,11 +77,10 @@ class AdversarialMethod(Method):
     def loss(self, model: nn.Module, crafted: Crafted) -> Loss: ...
 
     def label_loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """The objective, or one-hot labels while they warm up: every label scheme is one-hot where alpha is 0."""
-        objective = self.objective
-        if batch.epoch < self.label_warmup and objective.parameter is not None:
-            objective = objective.with_parameter(0.0)
-        return objective.loss(logits, batch.labels, self.num_classes)
+        """The objective, or cross entropy with one-hot labels over all logits while the labels warm up."""
+        if batch.epoch < self.label_warmup:
+            return smoothed_cross_entropy(logits, batch.labels, OneHot(), logits.shape[1])
+        return self.objective.loss(logits, batch.labels, self.num_classes)
 
     def validate(self, model: nn.Module, batches: BatchSource) -> Mapping[str, float]:
         """Accuracy under attack on the first held-out images, and the virtual mass on clean and attacked ones."""
